@@ -1,0 +1,117 @@
+# The rules, used from a build folder.  Sources are found, not listed: a new file in a folder
+# below is built into libvmemu.a; tests/unit/NAME.c becomes the test program tests/unit/NAME.
+DIRS := util block chardev net ui accel accel/kvm accel/qtest hw/core target/i386 hw/char hw/input hw/timer \
+	hw/intc hw/isa hw/pci hw/ide hw/scsi hw/virtio hw/net hw/display hw/acpi hw/usb hw/nvram hw/block hw/dma \
+	hw/misc hw/watchdog hw/i2c hw/i386 migration monitor gdbstub cli
+VPATH := $(SRC)
+MODULES := ui/sdl ui/vnc net/slirp
+TOOLS := $(filter vmemu-img vmemu-io vmemu-nbd,$(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/*.c)))
+
+LIBSRC := $(patsubst $(SRC)/%,%,$(foreach d,$(DIRS),$(wildcard $(SRC)/$(d)/*.c)))
+LIBSRC := $(filter-out $(addsuffix .c,$(MODULES)) $(addsuffix -%.c,$(MODULES)),$(LIBSRC))
+LIBOBJ := $(LIBSRC:.c=.o)
+ASL := $(patsubst $(SRC)/%,%,$(wildcard $(SRC)/hw/i386/*.asl))
+UNIT := $(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/unit/*.c))
+DEVTESTS := $(filter-out %/qtest %/libqtest,$(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/device/*.c)))
+FUZZERS := $(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/fuzz/*.c))
+
+WARN := -Wall -Wextra -Wimplicit-fallthrough -Wvla -Wstrict-prototypes -Wno-missing-field-initializers -Wno-unused-parameter
+OPT := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+ifeq ($(DEBUG),yes)
+OPT := -O0 -g3
+endif
+ifeq ($(ASAN),yes)
+OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+endif
+ifeq ($(TSAN),yes)
+OPT := -O1 -g -fsanitize=thread
+endif
+ifeq ($(WERROR),yes)
+WARN += -Werror
+endif
+ALL_CFLAGS = -std=gnu11 $(OPT) $(WARN) -fPIE -fvisibility=default -pthread -D_GNU_SOURCE -I. -I$(SRC) -include config.h \
+	$(GLIB_CFLAGS) $(JSON_CFLAGS) $(PIXMAN_CFLAGS) $(PNG_CFLAGS) $(SECCOMP_CFLAGS) $(CFLAGS)
+LDALL = $(OPT) -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(LDFLAGS)
+LIBS = $(GLIB_LIBS) $(JSON_LIBS) $(PIXMAN_LIBS) $(Z_LIBS) $(PNG_LIBS) $(SECCOMP_LIBS) $(ISAL_LIBS) $(ZSTD_LIBS) -laio -lm
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
+
+PROGS := $(if $(wildcard $(SRC)/vl.c),vmemu) $(TOOLS)
+MODSO := $(if $(CONFIG_SDL),$(if $(wildcard $(SRC)/ui/sdl.c),vmemu-ui-sdl.so)) \
+	$(if $(CONFIG_VNC),$(if $(wildcard $(SRC)/ui/vnc.c),vmemu-ui-vnc.so)) \
+	$(if $(CONFIG_SLIRP),$(if $(wildcard $(SRC)/net/slirp.c),vmemu-net-slirp.so))
+
+all: $(PROGS) $(MODSO)
+tests: $(UNIT) $(DEVTESTS) guests
+
+%.o: %.c config.mak
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS_$(basename $(<F))) -MMD -MP -c $< -o $@
+
+libvmemu.a: $(LIBOBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+# ACPI source: NAME.asl becomes NAME.aml.h, an array of bytes called aml_NAME.
+hw/i386/%.aml.h: hw/i386/%.asl
+	@mkdir -p $(@D)
+	$(call say,IASL,$<)
+	$(Q)$(IASL) -vs -p hw/i386/$* $< > hw/i386/$*.log 2>&1 || { cat hw/i386/$*.log; exit 1; }
+	$(Q)xxd -i < hw/i386/$*.aml | (echo "static const unsigned char aml_$(subst -,_,$*)[] = {"; cat; echo "};") > $@
+$(filter hw/i386/%.o,$(LIBOBJ)): $(ASL:.asl=.aml.h)
+
+vmemu: vl.o libvmemu.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDALL) -rdynamic -o $@ vl.o -Wl,--whole-archive libvmemu.a -Wl,--no-whole-archive $(LIBS)
+$(TOOLS): %: %.o libvmemu.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDALL) -o $@ $< libvmemu.a $(LIBS)
+
+vmemu-ui-%.so: ui/%.c $(wildcard $(SRC)/ui/*.h) config.mak
+	$(call say,MODULE,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(SDL_CFLAGS) $(VNC_CFLAGS) -fPIC -shared -o $@ $< $(filter-out $<,$(wildcard $(SRC)/ui/$*-*.c)) $(if $(filter sdl,$*),$(SDL_LIBS)) $(if $(filter vnc,$*),$(VNC_LIBS))
+vmemu-net-%.so: net/%.c $(wildcard $(SRC)/net/*.h) config.mak
+	$(call say,MODULE,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(SLIRP_CFLAGS) -fPIC -shared -o $@ $< $(SLIRP_LIBS)
+
+$(UNIT): %: %.o libvmemu.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDALL) -rdynamic -o $@ $< libvmemu.a $(LIBS) $(CHECK_LIBS)
+tests/device/libqtest.o: tests/device/libqtest.c
+$(DEVTESTS): %: %.o tests/device/libqtest.o libvmemu.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDALL) -o $@ $< tests/device/libqtest.o libvmemu.a $(LIBS)
+
+# Guests for the tests: NAME.S becomes tests/guest/NAME.bin, a flat image (see tests/guest/README).
+GUESTS := $(patsubst $(SRC)/%.S,%.bin,$(wildcard $(SRC)/tests/guest/*.S))
+guests: $(GUESTS)
+tests/guest/%.bin: tests/guest/%.S $(wildcard $(SRC)/tests/guest/*.inc) $(wildcard $(SRC)/tests/guest/*.ld)
+	@mkdir -p $(@D)
+	$(call say,AS,$<)
+	$(Q)gcc -m32 -c -I$(SRC)/tests/guest -x assembler-with-cpp $< -o $(@:.bin=.o)
+	$(Q)ld -m elf_i386 -T $(SRC)/tests/guest/$(shell grep -qs 'LINK: boot' $< && echo boot.ld || echo bios.ld) $(@:.bin=.o) -o $(@:.bin=.elf)
+	$(Q)objcopy -O binary $(@:.bin=.elf) $@
+
+check: all tests
+	@$(SRC)/tests/run --src $(SRC) --build . $(T)
+bench: all guests
+	@$(SRC)/tests/bench/run --build .
+run: all
+	@$(SRC)/scripts/run-demo ./vmemu
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/vmemu $(DESTDIR)$(PREFIX)/share/man/man1
+	install $(PROGS) $(DESTDIR)$(PREFIX)/bin
+	$(if $(MODSO),install $(MODSO) $(DESTDIR)$(PREFIX)/lib/vmemu)
+	install -m 644 $(wildcard $(SRC)/docs/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
+
+clean:
+	rm -rf $(DIRS) tests libvmemu.a $(PROGS) *.so *.o *.d
+
+config.mak: $(SRC)/configure $(SRC)/VERSION
+	@./config.status
+
+.PHONY: all tests check bench run install clean guests
+.SECONDARY:
+-include $(LIBOBJ:.o=.d) vl.d $(addsuffix .d,$(TOOLS) $(UNIT) $(DEVTESTS))
