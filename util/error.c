@@ -1,0 +1,162 @@
+/* Configuration errors, messages to the user, nearest names. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "util/error.h"
+
+static const char *program = "vmemu";
+static __thread ErrorSink *thread_sink;
+static __thread void *thread_sink_opaque;
+
+G_DEFINE_QUARK(vmemu-error, vmemu_error)
+
+static void set_va(GError **err, ErrorClass c, const char *tail, const char *fmt, va_list ap)
+{
+    g_autofree char *s = g_strdup_vprintf(fmt, ap);
+
+    g_set_error(err, vmemu_error_quark(), c, "%s%s%s", s, tail ? ": " : "", tail ? tail : "");
+}
+
+bool error_set(GError **err, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    set_va(err, ERR_GENERIC, NULL, fmt, ap);
+    va_end(ap);
+    return false;
+}
+
+bool error_set_class(GError **err, ErrorClass c, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    set_va(err, c, NULL, fmt, ap);
+    va_end(ap);
+    return false;
+}
+
+bool error_set_errno(GError **err, int errnum, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    set_va(err, ERR_GENERIC, g_strerror(abs(errnum)), fmt, ap);
+    va_end(ap);
+    return false;
+}
+
+const char *error_class_name(const GError *err)
+{
+    static const char *const names[] = { "GenericError", "CommandNotFound", "DeviceNotActive", "DeviceNotFound",
+                                         "KVMMissingCap" };
+
+    if (err->domain != vmemu_error_quark() || err->code < 0 || err->code >= (int)G_N_ELEMENTS(names))
+        return names[0];
+    return names[err->code];
+}
+
+void error_set_program(const char *argv0)
+{
+    const char *slash = strrchr(argv0, '/');
+
+    program = slash ? slash + 1 : argv0;
+}
+
+const char *error_program(void)
+{
+    return program;
+}
+
+void error_set_sink(ErrorSink *sink, void *opaque)
+{
+    thread_sink = sink;
+    thread_sink_opaque = opaque;
+}
+
+static void report(const char *kind, const char *fmt, va_list ap)
+{
+    g_autofree char *s = g_strdup_vprintf(fmt, ap);
+    g_autofree char *line = NULL;
+
+    if (thread_sink) {
+        line = g_strconcat(kind, s, NULL);
+        thread_sink(thread_sink_opaque, line);
+        return;
+    }
+    fprintf(stderr, "%s: %s%s\n", program, kind, s);
+}
+
+void error_report(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    report("", fmt, ap);
+    va_end(ap);
+}
+
+void warn_report(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    report("warning: ", fmt, ap);
+    va_end(ap);
+}
+
+void info_report(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    report("info: ", fmt, ap);
+    va_end(ap);
+}
+
+void error_report_err(GError *err)
+{
+    error_report("%s", err->message);
+    g_error_free(err);
+}
+
+/* Damerau-Levenshtein (optimal string alignment) distance, for strings under 64 characters. */
+static unsigned edit_distance(const char *a, const char *b)
+{
+    unsigned d[3][65];
+    size_t n = strlen(a), m = strlen(b);
+
+    if (n > 64 || m > 64)
+        return G_MAXUINT;
+    for (size_t j = 0; j <= m; j++)
+        d[0][j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        unsigned *cur = d[i % 3], *last = d[(i + 2) % 3], *before = d[(i + 1) % 3];
+
+        cur[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            cur[j] = MIN(MIN(last[j] + 1, cur[j - 1] + 1), last[j - 1] + (a[i - 1] != b[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                cur[j] = MIN(cur[j], before[j - 2] + 1);
+        }
+    }
+    return d[n % 3][m];
+}
+
+const char *nearest_name(const char *wrong, const char *const *names)
+{
+    const char *best = NULL;
+    unsigned least = MAX(1, MIN(3, strlen(wrong) / 3)) + 1;
+
+    for (; *names; names++) {
+        unsigned d = edit_distance(wrong, *names);
+
+        if (d < least) {
+            least = d;
+            best = *names;
+        }
+    }
+    return best;
+}
