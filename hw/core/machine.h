@@ -1,0 +1,147 @@
+/*
+ * The machine: what holds address spaces, clock, devices and run state together. Boards (hw/i386), the monitor,
+ * migration and vl.c see this header; device models need only device.h, memory.h and runstate.h.
+ */
+#ifndef HW_CORE_MACHINE_H
+#define HW_CORE_MACHINE_H
+#include "accel/accel.h"
+#include "hw/core/device.h"
+#include "hw/core/memory.h"
+#include "hw/core/runstate.h"
+
+typedef struct Clock Clock;
+typedef struct FlatView FlatView;
+typedef struct RunControl RunControl;
+
+typedef struct NumaNode { uint64_t size; GArray *cpus; char *memdev; uint8_t distance[128]; bool has_distance; } NumaNode;
+
+/* What the command line says of the machine: filled in by cli/, read by boards. Strings are owned by it. */
+typedef struct MachineConfig {
+    char *type;                         /* -machine TYPE */
+    uint64_t ram_size, max_ram_size;    /* -m size,maxmem= */
+    unsigned ram_slots;
+    struct { unsigned cpus, sockets, dies, cores, threads, max_cpus; } smp;
+    char *cpu;                          /* -cpu text, or NULL */
+    char *bios;                         /* -bios */
+    char *kernel, *initrd, *append, *dtb;
+    char *boot_order, *boot_once;       /* -boot order=, once= */
+    bool boot_menu, boot_menu_set, boot_strict;
+    char *boot_splash;
+    int64_t boot_splash_time, boot_reboot_timeout;  /* -1: not set */
+    char *name, *process_name;
+    bool debug_threads;
+    uint8_t uuid[16];
+    bool uuid_set;
+    bool no_acpi, no_hpet, usb, graphics, no_reboot, no_shutdown, nodefaults, preconfig;
+    char *vga;                          /* "std", "none", ... NULL: default */
+    char *rtc_base, *rtc_clock;         /* -rtc */
+    bool rtc_slew;
+    GPtrArray *fw_cfg, *smbios;         /* option texts, in order */
+    GArray *numa;                       /* NumaNode */
+    GHashTable *props;                  /* -machine's other properties: name -> text */
+    GSList *globals;                    /* "driver.prop=value" texts, in order */
+    char *memory_backend, *mem_path;
+    bool mem_prealloc;
+    unsigned action_reboot, action_shutdown, action_panic, action_watchdog; /* -action */
+} MachineConfig;
+
+enum { ACTION_REBOOT_RESET, ACTION_REBOOT_SHUTDOWN };
+enum { ACTION_SHUTDOWN_POWEROFF, ACTION_SHUTDOWN_PAUSE };
+enum { ACTION_PANIC_SHUTDOWN, ACTION_PANIC_PAUSE, ACTION_PANIC_EXIT_FAILURE, ACTION_PANIC_NONE };
+enum { ACTION_WATCHDOG_RESET, ACTION_WATCHDOG_SHUTDOWN, ACTION_WATCHDOG_POWEROFF, ACTION_WATCHDOG_PAUSE,
+       ACTION_WATCHDOG_DEBUG, ACTION_WATCHDOG_NONE, ACTION_WATCHDOG_INJECT_NMI };
+
+typedef struct MachineType {
+    const char *name, *alias, *desc;
+    bool is_default;
+    unsigned max_cpus;
+    uint64_t default_ram_size;
+    const char *default_cpu, *default_ram_id;   /* "pc.ram" */
+    const Property *props;                      /* for help and introspection; values are in MachineConfig.props */
+    bool (*init)(Machine *m, GError **err);     /* builds the board; -device ones come after */
+    bool (*ready)(Machine *m, GError **err);    /* all devices realized: firmware tables, kernel */
+    void (*print_irq)(Machine *m, GString *out);
+} MachineType;
+
+struct Machine {
+    const MachineType *type;
+    MachineConfig *cfg;
+
+    Region memory, io;                  /* the roots "system" and "io" */
+    FlatView *mem_view, *io_view;
+    unsigned map_depth;
+    bool map_dirty;
+    GPtrArray *ram_blocks;              /* RamBlock *, in order of creation */
+
+    Clock *clock;                       /* guest time */
+    RunControl *run;
+
+    Device *root;                       /* the system bus's owner: "/machine" */
+    Bus *sysbus;                        /* parent of all that plugs into no other bus: "main-system-bus" */
+    GPtrArray *devices;                 /* all realized devices, in order of realization */
+    GPtrArray *vcpus;                   /* Vcpu * */
+    void *board;                        /* the board's own */
+
+    /* Upward hooks, set by whoever serves them before the machine is built. */
+    struct {
+        void *opaque;
+        void (*event)(void *opaque, const char *name, const char *fmt, va_list ap);  /* QMP event, jansson pack format */
+        void *(*find_drive)(const char *id, Device *d, GError **err);       /* PROP_DRIVE -> BlockBackend */
+        const char *(*drive_name)(void *blk);
+        bool (*open_chr)(void *frontend, const char *id, Device *d, GError **err);  /* PROP_CHR */
+        const char *(*chr_name)(const void *frontend);
+        void *(*find_netdev)(const char *id, Device *d, GError **err);      /* PROP_NETDEV */
+        const char *(*netdev_name)(void *net);
+        bool (*drain_blocks)(void);     /* finish host I/O of all backends */
+        int (*flush_blocks)(void);
+    } hooks;
+};
+
+/* The lock that all device state is under. The main thread holds it except while it polls. */
+void machine_lock(void);
+void machine_unlock(void);
+bool machine_locked(void);              /* by this thread; for assertions */
+/* Waits on cond with the machine lock dropped. */
+void machine_cond_wait(GCond *cond);
+/* Main thread: takes the lock, and makes GLib's main loop drop it while it polls. */
+void machine_loop_init(void);
+/* Runs fn(opaque) on the main thread soon, with the lock. Any thread. */
+void main_loop_call(void (*fn)(void *opaque), void *opaque);
+/* The same with a handle that can be scheduled many times: runs once however often it was scheduled before. */
+typedef struct BottomHalf BottomHalf;
+BottomHalf *bh_new(void (*fn)(void *opaque), void *opaque);
+void bh_schedule(BottomHalf *bh);
+void bh_cancel(BottomHalf *bh);
+void bh_free(BottomHalf *bh);
+
+MachineConfig *machine_config_new(void);
+Machine *machine_new(const MachineType *t, MachineConfig *cfg);
+/* Accelerator open (with this host table), board, devices: see cli/. */
+const AccelHost *machine_accel_host(Machine *m);
+void machine_main_loop(Machine *m);     /* until exit is asked for */
+int machine_exit_status(Machine *m);
+void machine_free(Machine *m);          /* unrealizes everything */
+
+void machine_event(Machine *m, const char *name, const char *fmt, ...);
+/* All bus and device InfoRows that the machine has: calls fn for each name once. */
+void machine_foreach_info(Machine *m, void (*fn)(const InfoRow *row, void *opaque), void *opaque);
+bool machine_print_info(Machine *m, const char *name, GString *out);        /* false: no such page */
+void machine_inject_nmi(Machine *m);
+
+const MachineType *machine_type_find(const char *name);
+extern const MachineType *const machine_types[];    /* hw/i386/devices.c; NULL-terminated */
+
+/* Guest time (clock.c). */
+void clock_init(Machine *m, bool virtual_time);
+uint64_t clock_now(Machine *m);
+void clock_start(Machine *m);
+void clock_stop(Machine *m);
+void clock_set(Machine *m, uint64_t ns);            /* migration: the guest time to go on from; qtest */
+uint64_t clock_step(Machine *m, int64_t ns);        /* qtest: -1: to the next timer; returns now */
+uint64_t clock_deadline(Machine *m);                /* the first timer's time, or TIMER_NEVER */
+void clock_free(Machine *m);
+uint64_t host_now_ns(void);                         /* CLOCK_REALTIME */
+
+/* The qtest server (qtest.c): protocol on a chardev-like fd pair; see docs. */
+bool qtest_server_start(Machine *m, const char *spec, const char *log_file, GError **err);
+#endif
