@@ -15,7 +15,7 @@ UNIT := $(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/unit/*.c))
 DEVTESTS := $(filter-out %/qtest %/libqtest,$(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/device/*.c)))
 FUZZERS := $(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/fuzz/*.c))
 
-WARN := -Wall -Wextra -Wimplicit-fallthrough -Wvla -Wstrict-prototypes -Wno-missing-field-initializers -Wno-unused-parameter
+WARN := -Wall -Wextra -Wimplicit-fallthrough -Wvla -Wstrict-prototypes -Wno-missing-field-initializers -Wno-unused-parameter -Wno-override-init
 OPT := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 ifeq ($(DEBUG),yes)
 OPT := -O0 -g3
