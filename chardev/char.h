@@ -79,6 +79,8 @@ void chr_add_watch(CharFrontend *f, ChrReadyFn *ready, void *opaque);
 void chr_remove_watch(CharFrontend *f);
 /* can_read would give more than before. */
 void chr_accept_input(CharFrontend *f);
+/* A file descriptor that came with the last bytes over a Unix socket (SCM_RIGHTS), or -1; the caller owns it. */
+int chr_take_fd(CharFrontend *f);
 /* Is somebody at the other end? */
 bool chr_is_open(const CharFrontend *f);
 
@@ -127,7 +129,7 @@ const char *const *chr_type_names(void);
 /* "Available chardev backend types: ..." */
 void chr_print_types(GString *out);
 
-/* The receiving half of a ring buffer chardev. */
+/* Writes into, takes out of, a ring buffer chardev. */
 bool chr_ringbuf_write(const char *id, const void *buf, size_t len, GError **err);
 /* At most max bytes; the caller frees *buf. */
 bool chr_ringbuf_read(const char *id, size_t max, uint8_t **buf, size_t *len, GError **err);
