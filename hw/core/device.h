@@ -35,6 +35,8 @@ static inline void line_pulse(Line *l) { line_set(l, 1); line_set(l, 0); }
 static inline void line_connect(Line *l, LineSink *sink, void *to, unsigned n) { l->sink = sink; l->to = to; l->n = n; }
 /* To input n of a device (DeviceType.input). */
 void line_connect_device(Line *l, Device *to, unsigned n);
+/* Drives input n of a device directly; qtest may listen in (Device.intercept). */
+void device_set_input(Device *d, unsigned n, int level);
 
 /* ---- Timers: one-shot alarms in ns of guest time ---- */
 
@@ -170,6 +172,7 @@ struct Device {                         /* first member of every device struct *
     int32_t bootindex;                  /* -1: none; types that boot list it among their props */
     int instance_id;                    /* of its migration section; -1: next free */
     bool realized, hotplugged, unplugging;
+    void (*intercept)(Device *d, unsigned n, int level);    /* qtest: told of the inputs' changes */
     GHashTable *set_props;              /* names given by the user */
 };
 

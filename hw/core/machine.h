@@ -60,7 +60,8 @@ typedef struct MachineType {
     const Property *props;                      /* for help and introspection; values are in MachineConfig.props */
     bool (*init)(Machine *m, GError **err);     /* builds the board; -device ones come after */
     bool (*ready)(Machine *m, GError **err);    /* all devices realized: firmware tables, kernel */
-    void (*print_irq)(Machine *m, GString *out);
+    void (*nmi)(Machine *m);                    /* the monitor's nmi, a watchdog's inject-nmi */
+    void (*ioapic_eoi)(Machine *m, unsigned vector);    /* kernel-irqchip=split */
 } MachineType;
 
 struct Machine {
@@ -116,8 +117,11 @@ void bh_free(BottomHalf *bh);
 
 MachineConfig *machine_config_new(void);
 Machine *machine_new(const MachineType *t, MachineConfig *cfg);
-/* Accelerator open (with this host table), board, devices: see cli/. */
+/* In this order: accel_open with this host table, machine_build (the board), -device ones, machine_ready (firmware
+ * tables, first reset), machine_start. */
 const AccelHost *machine_accel_host(Machine *m);
+bool machine_build(Machine *m, GError **err);
+bool machine_ready(Machine *m, GError **err);
 void machine_main_loop(Machine *m);     /* until exit is asked for */
 int machine_exit_status(Machine *m);
 void machine_free(Machine *m);          /* unrealizes everything */

@@ -40,6 +40,8 @@ struct Region {
     uint64_t ram_off;
     const RegionOps *ops;
     void *opaque;
+    Machine *machine;               /* of the two roots only */
+    GSList *doorbells;              /* ioeventfds, see memory.c */
 };
 
 /* Host memory that a guest sees. Its name and size are part of the migration stream ("pc.ram", "vga.vram"). */

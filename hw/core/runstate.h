@@ -42,6 +42,10 @@ void machine_request_suspend(Machine *m);               /* S3 */
 void machine_request_wakeup(Machine *m);                /* from S3; ignored in other states */
 void machine_request_stop(Machine *m, RunState to);     /* io-error, watchdog, ... */
 
+/* The guest says that it has panicked (pvpanic, KVM_SYSTEM_EVENT_CRASH), a watchdog bit: does what -action says. */
+void machine_guest_panicked(Machine *m, ShutdownCause why);
+void machine_watchdog_fired(Machine *m);
+
 /* At once; main thread only. */
 void machine_start(Machine *m);                         /* cont */
 void machine_stop(Machine *m, RunState to);             /* returns with all vCPUs stopped, devices drained, blocks flushed */
