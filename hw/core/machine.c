@@ -54,6 +54,27 @@ static void host_mmio(void *opaque, uint64_t addr, void *data, unsigned size, bo
     machine_unlock();
 }
 
+static void host_coalesced(void *opaque, uint64_t addr, const void *data, unsigned size, bool pio)
+{
+    uint64_t v = 0;
+
+    memcpy(&v, data, MIN(size, sizeof v));
+    if (pio)
+        pio_write(opaque, addr, v, size);
+    else
+        mem_write(opaque, addr, v, size);
+}
+
+static void host_dirty(void *opaque, uint8_t *hva, uint64_t pages, const unsigned long *bitmap)
+{
+    uint64_t off;
+    RamBlock *b = ram_block_of(opaque, hva, &off);
+
+    for (uint64_t i = 0; b && i < pages; i++)
+        if (bitmap[i / 64] >> (i % 64) & 1)
+            ram_mark_dirty(b, off + i * 4096, 4096);
+}
+
 static void host_request(void *opaque, AccelRequest what, Vcpu *v)
 {
     Machine *m = opaque;
@@ -84,7 +105,7 @@ const AccelHost *machine_accel_host(Machine *m)
 {
     static AccelHost host = {
         .lock = host_lock, .unlock = host_unlock, .pio = host_pio, .mmio = host_mmio, .request = host_request,
-        .ioapic_eoi = host_ioapic_eoi,
+        .ioapic_eoi = host_ioapic_eoi, .coalesced = host_coalesced, .dirty = host_dirty,
     };
 
     host.opaque = m;

@@ -108,7 +108,7 @@ static void update_accel_memory(Machine *m)
     for (unsigned i = 0; i < m->mem_view->n; i++)
         if (m->mem_view->ranges[i].region->kind == REGION_RAM)
             add_range(ranges, &m->mem_view->ranges[i]);
-    accel->set_memory((AccelRange *)(void *)ranges->data, ranges->len);
+    accel->set_memory(0, (AccelRange *)(void *)ranges->data, ranges->len);
 }
 
 void map_begin(Machine *m)

@@ -286,7 +286,7 @@ static bool load_subsections(const StateTable *t, void *obj, Reader *r)
         size_t len = r->p[1];
         const char *name = (const char *)r->p + 2, *outer = r->where;
         const StateTable *s;
-        uint64_t version;
+        uint64_t version = 0;
         bool ok;
 
         if ((size_t)(r->end - r->p) < 2 + len + 4)
