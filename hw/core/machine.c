@@ -103,13 +103,13 @@ static void host_ioapic_eoi(void *opaque, unsigned vector)
 
 const AccelHost *machine_accel_host(Machine *m)
 {
-    static AccelHost host = {
+    m->host = (AccelHost){
+        .opaque = m,
         .lock = host_lock, .unlock = host_unlock, .pio = host_pio, .mmio = host_mmio, .request = host_request,
         .ioapic_eoi = host_ioapic_eoi, .coalesced = host_coalesced, .dirty = host_dirty,
     };
 
-    host.opaque = m;
-    return &host;
+    return &m->host;
 }
 
 /* ---- Guest panics and the watchdog: what -action says ---- */

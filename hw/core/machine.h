@@ -8,6 +8,7 @@
 #include "hw/core/device.h"
 #include "hw/core/memory.h"
 #include "hw/core/runstate.h"
+#include "util/loop.h"
 
 typedef struct Clock Clock;
 typedef struct FlatView FlatView;
@@ -82,6 +83,8 @@ struct Machine {
     GPtrArray *devices;                 /* all realized devices, in order of realization */
     GPtrArray *vcpus;                   /* Vcpu * */
     void *board;                        /* the board's own */
+    AccelHost host;                     /* what the accelerator was given */
+    struct Qtest *qtest;                /* the qtest server, or NULL */
 
     /* Upward hooks, set by whoever serves them before the machine is built. */
     struct {
@@ -97,23 +100,6 @@ struct Machine {
         int (*flush_blocks)(void);
     } hooks;
 };
-
-/* The lock that all device state is under. The main thread holds it except while it polls. */
-void machine_lock(void);
-void machine_unlock(void);
-bool machine_locked(void);              /* by this thread; for assertions */
-/* Waits on cond with the machine lock dropped. */
-void machine_cond_wait(GCond *cond);
-/* Main thread: takes the lock, and makes GLib's main loop drop it while it polls. */
-void machine_loop_init(void);
-/* Runs fn(opaque) on the main thread soon, with the lock. Any thread. */
-void main_loop_call(void (*fn)(void *opaque), void *opaque);
-/* The same with a handle that can be scheduled many times: runs once however often it was scheduled before. */
-typedef struct BottomHalf BottomHalf;
-BottomHalf *bh_new(void (*fn)(void *opaque), void *opaque);
-void bh_schedule(BottomHalf *bh);
-void bh_cancel(BottomHalf *bh);
-void bh_free(BottomHalf *bh);
 
 MachineConfig *machine_config_new(void);
 Machine *machine_new(const MachineType *t, MachineConfig *cfg);

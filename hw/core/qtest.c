@@ -16,6 +16,8 @@
 #include "hw/core/machine.h"
 #include "util/error.h"
 
+
+
 #define MAX_LINE (64u << 20)
 #define MAX_TRANSFER (16u << 20)
 
@@ -27,8 +29,6 @@ typedef struct Qtest {
     GString *in;
     bool levels[1024];
 } Qtest;
-
-static Qtest *server;   /* one a process: interceptors have no other way to it */
 
 static void logf_(Qtest *q, const char *kind, const char *text)
 {
@@ -66,11 +66,10 @@ static void told(Qtest *q, unsigned n, int level)
 
 static void on_input(Device *d, unsigned n, int level)
 {
-    (void)d;
-    told(server, n, level);
+    told(d->machine->qtest, n, level);
 }
 
-typedef struct OutTap { LineSink *sink; void *to; uint16_t n; unsigned index; } OutTap;
+typedef struct OutTap { Qtest *q; LineSink *sink; void *to; uint16_t n; unsigned index; } OutTap;
 
 static void on_output(void *opaque, unsigned n, int level)
 {
@@ -79,10 +78,10 @@ static void on_output(void *opaque, unsigned n, int level)
     (void)n;
     if (t->sink)
         t->sink(t->to, t->n, level);
-    told(server, t->index, level);
+    told(t->q, t->index, level);
 }
 
-static void tap_lines(const StateTable *t, void *obj, unsigned *index)
+static void tap_lines(Qtest *q, const StateTable *t, void *obj, unsigned *index)
 {
     for (const Field *f = t ? t->fields : NULL; f && f->kind; f++) {
         if (f->kind != F_LINE)
@@ -91,7 +90,7 @@ static void tap_lines(const StateTable *t, void *obj, unsigned *index)
             Line *l = (Line *)(void *)((char *)obj + f->off) + i;
             OutTap *tap = g_new(OutTap, 1);
 
-            *tap = (OutTap){ l->sink, l->to, l->n, (*index)++ };
+            *tap = (OutTap){ q, l->sink, l->to, l->n, (*index)++ };
             line_connect(l, on_output, tap, 0);
         }
     }
@@ -123,7 +122,7 @@ static void intercept(Qtest *q, const char *path, bool in)
     if (in)
         w.found->intercept = on_input;
     else
-        tap_lines(w.found->type->state, w.found, &index);
+        tap_lines(q, w.found->type->state, w.found, &index);
     reply(q, "OK");
 }
 
@@ -356,7 +355,7 @@ bool qtest_server_start(Machine *m, const char *spec, const char *log_file, GErr
             error_set(err, "-qtest %s: a connection is needed", spec);
         return false;
     }
-    q = server = g_new0(Qtest, 1);
+    q = m->qtest = g_new0(Qtest, 1);
     q->m = m;
     q->in = g_string_new(NULL);
     q->opened = host_now_ns();

@@ -4,7 +4,7 @@
  * The main thread holds the lock except while it polls, so every callback of GLib's default context runs under it.
  */
 #include <poll.h>
-#include "hw/core/machine.h"
+#include "util/loop.h"
 
 static GMutex big_lock;
 static __thread bool have_lock;
