@@ -347,11 +347,5 @@ char *device_fw_path(Device *d)
 
 char *device_section_prefix(Device *d)
 {
-    for (; d && d->bus; d = d->bus->parent) {
-        char *s = d->bus->type->dev_path ? d->bus->type->dev_path(d) : NULL;
-
-        if (s)
-            return s;
-    }
-    return NULL;
+    return d->bus && d->bus->type->dev_path ? d->bus->type->dev_path(d) : NULL;
 }

@@ -135,13 +135,21 @@ device:
 
 /* ---- The CPU's accesses ---- */
 
+/* A device answers an access at its full width from the first address on, even where another decodes one of the bytes
+ * (0xCF9 inside CONFIG_ADDRESS at 0xCF8): that is one cycle of the bus. */
+static inline bool whole(const FlatRange *fr, uint64_t addr, unsigned size)
+{
+    return fr && fr->region->kind == REGION_IO &&
+           (G_LIKELY(fr->last - addr >= size - 1) || fr->region->size - (fr->off + (addr - fr->first)) >= size);
+}
+
 static uint64_t view_read(FlatView *v, uint64_t addr, unsigned size)
 {
     FlatRange *fr = flatview_find(v, addr, NULL);
     uint64_t val = 0;
     bool ram;
 
-    if (G_LIKELY(fr && fr->region->kind == REGION_IO && fr->last - addr >= size - 1))
+    if (G_LIKELY(whole(fr, addr, size)))
         return region_read(fr->region, fr->off + (addr - fr->first), size);
     for (unsigned done = 0; done < size;)
         done += access_piece(v, addr + done, (uint8_t *)&val + done, size - done, false, false, true, &ram);
@@ -153,7 +161,7 @@ static void view_write(FlatView *v, FlatView *const *again, uint64_t addr, uint6
     FlatRange *fr = flatview_find(v, addr, NULL);
     bool ram;
 
-    if (G_LIKELY(fr && fr->region->kind == REGION_IO && fr->last - addr >= size - 1)) {
+    if (G_LIKELY(whole(fr, addr, size))) {
         region_write(fr->region, fr->off + (addr - fr->first), val, size);
         return;
     }

@@ -46,6 +46,8 @@ IsaBus *isa_root(Machine *m);                       /* isa.0, or NULL */
 
 /* Where the 16 interrupts go (the board: PIC and IOAPIC). */
 void isa_bus_set_irqs(IsaBus *b, LineSink *sink, void *to);
+/* Input n of a bus, as a LineSink: for the bridge's own lines. */
+void isa_bus_irq(void *bus, unsigned n, int level);
 /* Connects a device's line to IRQ n (0..15; others: false with err). */
 bool isa_connect_irq(Device *d, Line *l, unsigned irq, GError **err);
 /* Maps r at a port. The region belongs to the device. */

@@ -62,6 +62,7 @@ typedef struct MsiMessage {
 typedef struct PciMsix {
     uint8_t *table, *pba;               /* entries * 16 bytes; a bit an entry */
     Region table_io, pba_io;
+    Region *own_bar;                    /* of msix_init_exclusive; else NULL */
     unsigned entries;
     bool function_masked;
     /* Told when entry v's message or mask changes (irqfd users); may be NULL. */
@@ -73,12 +74,13 @@ struct PciDevice {                      /* first member of every PCI device stru
 
     /* guest state */
     uint8_t config[PCI_CONFIG_BYTES];
-    uint8_t irq_state;                  /* bit n: INTA# + n is asserted by the device */
+    uint32_t irq_state[4];              /* INTA#..INTD#: 1 while the device asserts it */
 
     /* set up by realize */
     uint8_t wmask[PCI_CONFIG_BYTES];    /* bits that the guest may write */
     uint8_t w1cmask[PCI_CONFIG_BYTES];  /* bits that it clears by writing ones */
     uint8_t cmask[PCI_CONFIG_BYTES];    /* bits that an incoming stream must agree on */
+    uint8_t cap_size[PCI_CONFIG_BYTES / 4]; /* bytes of the capability that begins there */
     uint8_t before_load[PCI_CONFIG_BYTES];
     uint8_t devfn;
     uint8_t msi_cap, msix_cap;          /* offsets of the capabilities; 0: none */
@@ -87,7 +89,6 @@ struct PciDevice {                      /* first member of every PCI device stru
     PciBar bar[PCI_BARS];
     PciMsix *msix;
     Region rom;
-    Region bus_master_space, bus_master_alias;
 
     /* properties */
     int32_t addr;                       /* devfn, -1: the next free slot */
@@ -130,9 +131,8 @@ unsigned pci_add_capability(PciDevice *pd, uint8_t id, unsigned off, unsigned si
 static inline void pci_set_pin(PciDevice *pd, unsigned pin) { pd->config[PCI_INTERRUPT_PIN] = pin; }
 
 /* BAR n (0..5) of a region whose size is a power of two; a 64-bit one takes n + 1 as well. The region belongs to the
- * device, which calls region_fini in unrealize after pci_unregister_bars (the bus calls that at unplug). */
+ * device, which calls region_fini in unrealize. */
 void pci_register_bar(PciDevice *pd, unsigned n, unsigned type, Region *r);
-void pci_unregister_bars(PciDevice *pd);
 uint64_t pci_bar_addr(const PciDevice *pd, unsigned n);     /* PCI_UNMAPPED: not decoded */
 
 /* ---- Interrupts ---- */
@@ -183,7 +183,6 @@ struct PciBus {
     int32_t nirq, irq_count[4];         /* of the interrupt router; how many devices assert each input */
     uint32_t slot_reserved;             /* bit a slot that automatic placement leaves alone */
     uint8_t devfn_min;
-    bool hotplug;                       /* through ACPI: request_unplug and plug tell hotplug_* */
 
     /* Interrupt router: which of its inputs a pin goes to, and a change of an input's level. */
     unsigned (*map_irq)(PciDevice *pd, unsigned pin);
@@ -191,8 +190,9 @@ struct PciBus {
     void *router;
 
     /* Hot-plug controller (PIIX4 PM); NULL: none. */
-    bool (*hotplugged)(void *ctl, PciDevice *pd, GError **err);
+    bool (*hotplugged)(void *ctl, PciDevice *pd, GError **err);     /* about to be realized */
     bool (*unplug_request)(void *ctl, PciDevice *pd, GError **err);
+    void (*unplugged)(void *ctl, PciDevice *pd);
     void *hotplug_ctl;
 };
 

@@ -1,0 +1,11 @@
+/* The PIIX3's PCI-to-ISA bridge, for the board. */
+#ifndef HW_ISA_PIIX_H
+#define HW_ISA_PIIX_H
+#include "hw/isa/isa.h"
+#include "hw/pci/pci.h"
+
+extern const DeviceType piix3_type;
+
+/* Makes "PIIX3" at 01.0 with bus isa.0 and its two DMA controllers, and routes INTx of the bus to ISA interrupts. */
+IsaBus *piix3_create(PciBus *b, GError **err);
+#endif
