@@ -57,4 +57,7 @@ void fw_cfg_resize_file(FwCfg *f, const char *name, size_t len);
 /* The contents as they are; NULL when there is none. */
 const void *fw_cfg_get_file(FwCfg *f, const char *name, size_t *len);
 const void *fw_cfg_get_bytes(FwCfg *f, uint16_t key, size_t *len);
+
+/* One -fw_cfg option: "[name=]NAME,file=PATH" or ",string=TEXT". */
+bool fw_cfg_add_option(FwCfg *f, const char *text, GError **err);
 #endif

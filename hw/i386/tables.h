@@ -1,0 +1,101 @@
+/*
+ * Firmware tables: ACPI, SMBIOS, e820 and the fixed items of fw_cfg, from facts that the board gathers.
+ *
+ * The builders are pure functions of their facts: the board calls them when the machine is ready, and (ACPI) again
+ * when the firmware first reads the tables after a reset, for what the firmware has set up meanwhile.
+ */
+#ifndef HW_I386_TABLES_H
+#define HW_I386_TABLES_H
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* ---- ACPI ---- */
+
+typedef struct TablesCpu {
+    uint32_t apic_id;
+    bool present;                       /* at start; others may be plugged in */
+    int node;                           /* NUMA node, or -1 */
+} TablesCpu;
+
+typedef struct TablesNode {
+    uint64_t size;
+    const uint8_t *distance;            /* to each node; NULL: none was given */
+} TablesNode;
+
+typedef struct TablesBus TablesBus;
+typedef struct TablesSlot {
+    bool present;                       /* function 0 is there */
+    bool pinned;                        /* and cannot be unplugged */
+    bool vga;                           /* class display, VGA */
+    const TablesBus *bus;               /* a PCI bridge's secondary bus, or NULL */
+} TablesSlot;
+struct TablesBus {
+    int bsel;                           /* its number in the hot-plug registers; -1: no hot-plug on it */
+    TablesSlot slot[32];
+};
+
+typedef enum TablesIsaKind { TABLES_KBD, TABLES_FDC, TABLES_LPT, TABLES_COM, TABLES_PVPANIC, TABLES_RTC } TablesIsaKind;
+typedef struct TablesIsa {
+    TablesIsaKind kind;
+    unsigned index;                     /* of LPTn, COMn: from 0 */
+    uint16_t iobase;
+    uint8_t irq;
+    uint8_t floppy[2];                  /* type of each drive as CMOS has it: 0 none, 2 1.2M, 4 1.44M, 5 2.88M */
+} TablesIsa;
+
+typedef struct AcpiFacts {
+    const char *oem_id, *oem_table_id;  /* NULL: "BOCHS ", "BXPC    " */
+    const TablesCpu *cpus;              /* all that are possible, by index */
+    unsigned n_cpus;
+    uint64_t ram_below_4g, ram_above_4g, above_4g_start;
+    const TablesNode *nodes;            /* -numa */
+    unsigned n_nodes;
+    uint64_t hole_first, hole_last;     /* PCI memory windows; last included */
+    uint64_t hole64_first, hole64_last; /* last 0: none */
+    uint16_t pm_base;                   /* I/O base of the PM function, as the firmware has set it */
+    bool smm, s3, s4, hpet;
+    uint8_t s4_value;                   /* SLP_TYP of S4 */
+    bool vmgenid;
+    const TablesIsa *isa;               /* in order of appearance */
+    unsigned n_isa;
+    const TablesBus *bus0;
+} AcpiFacts;
+
+/* Appends to the three files; they are as long as QEMU makes them. */
+typedef struct AcpiFiles { GByteArray *rsdp, *tables, *loader; } AcpiFiles;
+void acpi_build(const AcpiFacts *f, AcpiFiles *out);
+
+/* ---- SMBIOS ---- */
+
+typedef struct SmbiosFacts {
+    const char *desc, *machine;         /* "Standard PC (i440FX + PIIX, 1996)", "pc-i440fx-7.2" */
+    uint8_t uuid[16];
+    bool uuid_set;
+    uint64_t ram_size;
+    const struct E820Entry *ram;        /* ranges of RAM */
+    unsigned n_ram;
+    unsigned sockets, cores, threads;   /* cores and threads per socket and core */
+    uint32_t cpuid_version, cpuid_features;     /* CPUID leaf 1: EAX, EDX */
+} SmbiosFacts;
+
+typedef struct Smbios Smbios;
+Smbios *smbios_new(void);
+void smbios_free(Smbios *s);
+/* One -smbios option's text. */
+bool smbios_add_option(Smbios *s, const char *opts, GError **err);
+/* type=1,uuid=: overrides -uuid. NULL: not given. */
+const uint8_t *smbios_uuid(const Smbios *s);
+/* The anchor (31 bytes; 24 with entry64) and the structures; the caller frees them. */
+bool smbios_build(const Smbios *s, const SmbiosFacts *f, bool entry64, GByteArray **anchor, GByteArray **tables, GError **err);
+
+/* ---- e820 ---- */
+
+enum { E820_RAM = 1, E820_RESERVED = 2, E820_ACPI = 3, E820_NVS = 4, E820_UNUSABLE = 5 };
+typedef struct __attribute__((packed)) E820Entry {      /* little-endian, as etc/e820 has them */
+    uint64_t base, size;
+    uint32_t type;
+} E820Entry;
+void e820_add(GArray *map, uint64_t base, uint64_t size, uint32_t type);    /* map: of E820Entry */
+
+#endif
