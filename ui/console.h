@@ -52,6 +52,7 @@ typedef struct ConsoleOps {
      * cursor). */
     int (*update)(void *opaque);
     void (*invalidate)(void *opaque);   /* the next update draws everything */
+    void (*watched)(void *opaque, bool on); /* the first listener has come, the last has gone. May be NULL */
     void (*ui_info)(void *opaque, const UiInfo *info);  /* the window's size has changed. NULL: does not care */
 } ConsoleOps;
 
@@ -92,8 +93,13 @@ struct DisplayListener {        /* embedded in the window */
     const DisplayListenerOps *ops;
     Console *con;               /* set before listener_add; NULL: the first console, whenever there is one */
     unsigned interval;          /* ms between refreshes while something changes; 0: 30 */
-    bool paused;                /* minimised: is not refreshed; change it with listener_pause */
     void *opaque;
+
+    /* The rest is console.c's. */
+    Console *shown;             /* what it shows: con, or the first */
+    guint source;               /* of the next refresh; 0: none planned */
+    gint64 due, last;           /* when that is, and when the last was; us of g_get_monotonic_time */
+    bool paused, added;
 };
 
 void listener_add(DisplayListener *l);      /* switches and paints everything at once */

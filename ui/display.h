@@ -25,10 +25,9 @@ typedef struct UiHost {
     void *opaque;
     bool (*is_running)(void *opaque);           /* running or suspended: input reaches the guest */
     void (*close)(void *opaque);                /* the window was closed: shut down */
-    void (*wakeup)(void *opaque);               /* input arrives in S3 */
     /* Runs fn(arg) on the main thread, with the machine lock. Any thread. */
     void (*call_main)(void (*fn)(void *arg), void *arg);
-    /* Calls fn(arg) after ms of guest time; one at a time. */
+    /* Calls fn(arg) once, after ms of guest time; at most one call is outstanding. */
     void (*delay)(void *opaque, unsigned ms, void (*fn)(void *arg), void *arg);
 } UiHost;
 void ui_set_host(const UiHost *h);              /* copies */

@@ -42,7 +42,7 @@ typedef struct InputOps {
 InputHandler *input_register(const InputOps *ops, void *opaque, Console *con);
 void input_unregister(InputHandler *h);     /* NULL is legal */
 void input_activate(InputHandler *h);       /* to the front */
-void input_deactivate(InputHandler *h);     /* to the end */
+void input_deactivate(InputHandler *h);     /* to the end: another of its kind takes over */
 void input_bind(InputHandler *h, Console *con);
 
 /* Keyboard lights: set by the device, watched by VNC and SDL. */
@@ -71,13 +71,13 @@ void input_release_keys(Console *con);
 
 /* ---- Monitor ---- */
 
-#define INPUT_MAX_KEYS 16
+#define INPUT_MAX_KEYS 64
 /* "ctrl-alt-delete", "0x1c", "<": names of keys or numbers joined by '-'. */
 bool input_parse_keys(const char *s, QKeyCode keys[INPUT_MAX_KEYS], unsigned *n, GError **err);
 /* Presses the keys one after the other, hold_ms of guest time apart, and releases them in reverse; 0: 100 ms.
  * Returns at once. Keys that come meanwhile wait. */
 void input_send_keys(const QKeyCode *keys, unsigned n, unsigned hold_ms);
-/* mouse_move dx dy [dz]; with an absolute device dx and dy are 0..INPUT_ABS_MAX. */
+/* mouse_move dx dy [dz]: relative motion; dz > 0 turns the wheel up. */
 void input_mouse_move(int dx, int dy, int dz);
 void input_mouse_button(unsigned buttons);  /* 1 left, 2 right, 4 middle, as mouse_button takes them */
 typedef struct MouseInfo { const char *name; int index; bool current, absolute; } MouseInfo;

@@ -1,0 +1,225 @@
+/*
+ * -display: options, and the modules that show consoles.
+ */
+#include "ui/display.h"
+#include "util/error.h"
+#include <gmodule.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static UiHost host;
+static const DisplayModule *active;
+
+void ui_set_host(const UiHost *h) { host = *h; }
+const UiHost *ui_host(void) { return &host; }
+
+void ui_run_state_changed(bool running)
+{
+    if (active && active->run_state) {
+        active->run_state(running);
+    }
+}
+
+/* ---- Options ---- */
+
+void display_options_init(DisplayOptions *o)
+{
+    *o = (DisplayOptions){ .window_close = true };
+}
+
+static bool parse_bool(const char *key, const char *value, bool *b, GError **err)
+{
+    if (!strcmp(value, "on") || !strcmp(value, "yes") || !strcmp(value, "true") || !strcmp(value, "y")) {
+        *b = true;
+    } else if (!strcmp(value, "off") || !strcmp(value, "no") || !strcmp(value, "false") || !strcmp(value, "n")) {
+        *b = false;
+    } else {
+        return error_set(err, "Parameter '%s' expects 'on' or 'off'", key);
+    }
+    return true;
+}
+
+static bool parse_grab(const char *value, GrabMod *g, GError **err)
+{
+    static const char *const names[] = { "lctrl-lalt", "lshift-lctrl-lalt", "rctrl" };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (!strcmp(value, names[i])) {
+            *g = i;
+            return true;
+        }
+    }
+    return error_set(err, "Parameter 'grab-mod' does not accept value '%s'", value);
+}
+
+static bool parse_gl(DisplayType t, const char *value, GError **err)
+{
+    static const char *const modes[] = { "on", "core", "es" };
+
+    if (!strcmp(value, "off")) {
+        return true;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(modes); i++) {
+        if (!strcmp(value, modes[i])) {
+            return error_set(err, t == DISPLAY_SDL ? "OpenGL is not supported: use gl=off"
+                                                   : "OpenGL is not supported by the display");
+        }
+    }
+    return error_set(err, "Parameter 'gl' does not accept value '%s'", value);
+}
+
+static bool parse_option(DisplayOptions *o, DisplayType t, const char *key, const char *value, GError **err)
+{
+    if (!strcmp(key, "full-screen")) {
+        return parse_bool(key, value, &o->full_screen, err);
+    }
+    if (!strcmp(key, "window-close")) {
+        return parse_bool(key, value, &o->window_close, err);
+    }
+    if (!strcmp(key, "show-cursor")) {
+        return parse_bool(key, value, &o->show_cursor, err);
+    }
+    if (!strcmp(key, "gl")) {
+        return parse_gl(t, value, err);
+    }
+    if (!strcmp(key, "grab-mod") && t == DISPLAY_SDL) {
+        return parse_grab(value, &o->grab_mod, err);
+    }
+    return error_set(err, "Parameter '%s' is unexpected", key);
+}
+
+static bool parse_type(const char *name, DisplayType *t, GError **err)
+{
+    static const char *const others[] = { "gtk", "egl-headless", "curses", "cocoa", "spice-app", "dbus", NULL };
+
+    if (!strcmp(name, "none")) {
+        *t = DISPLAY_NONE;
+    } else if (!strcmp(name, "sdl")) {
+        *t = DISPLAY_SDL;
+    } else if (g_strv_contains(others, name)) {
+        return error_set(err, "Display '%s' is not available", name);
+    } else {
+        return error_set(err, "Parameter 'type' does not accept value '%s'", name);
+    }
+    return true;
+}
+
+bool display_parse(DisplayOptions *o, const char *optstr, bool *exit, GError **err)
+{
+    g_auto(GStrv) parts = g_strsplit(optstr, ",", -1);
+    const char *name = parts[0] ? parts[0] : "";
+    DisplayType t = DISPLAY_NONE;
+
+    if (!strcmp(name, "help") || !strcmp(name, "?")) {
+        printf("Available display backend types:\nnone\n");
+#ifdef CONFIG_SDL
+        printf("sdl\n");
+#endif
+        *exit = true;
+        return true;
+    }
+    name = g_str_has_prefix(name, "type=") ? name + 5 : name;
+    if (!*name) {
+        return error_set(err, "Parameter 'type' is missing");
+    }
+    if (!parse_type(name, &t, err)) {
+        return false;
+    }
+    for (char **p = parts + 1; *p; p++) {
+        char *value = strchr(*p, '=');
+
+        if (value) {
+            *value++ = 0;
+        }
+        if (!parse_option(o, t, *p, value ? value : "on", err)) {
+            return false;
+        }
+    }
+    o->type = t;
+    return true;
+}
+
+/* ---- Modules ---- */
+
+static char *exe_folder(void)
+{
+    g_autofree char *exe = g_file_read_link("/proc/self/exe", NULL);
+
+    return exe ? g_path_get_dirname(exe) : NULL;
+}
+
+static char *module_path(const char *name)
+{
+    g_autofree char *file = g_strdup_printf("vmemu-ui-%s.so", name);
+    g_autofree char *folder = exe_folder();
+    const char *folders[] = { folder ? folder : CONFIG_MODULE_DIR, CONFIG_MODULE_DIR };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(folders); i++) {
+        char *path = g_build_filename(folders[i], file, NULL);
+
+        if (!access(path, R_OK)) {
+            return path;
+        }
+        g_free(path);
+    }
+    return NULL;
+}
+
+const DisplayModule *display_module_load(const char *name, GError **err)
+{
+    g_autofree char *path = module_path(name);
+    gpointer symbol;
+    GModule *mod;
+
+    if (!path) {
+        error_set(err, "Display '%s' is not available: vmemu-ui-%s.so is neither beside the program nor in %s",
+                  name, name, CONFIG_MODULE_DIR);
+        return NULL;
+    }
+    mod = g_module_open(path, G_MODULE_BIND_LOCAL);
+    if (!mod || !g_module_symbol(mod, DISPLAY_MODULE_SYMBOL, &symbol)) {
+        error_set(err, "Display '%s' is not available: %s", name, g_module_error());
+        return NULL;
+    }
+    g_module_make_resident(mod);
+    return symbol;
+}
+
+void display_default(DisplayOptions *o)
+{
+    g_autofree char *path = NULL;
+
+    if (o->type != DISPLAY_UNSET) {
+        return;
+    }
+    o->type = DISPLAY_NONE;
+    if (g_getenv("DISPLAY") || g_getenv("WAYLAND_DISPLAY") || g_getenv("SDL_VIDEODRIVER")) {
+        path = module_path("sdl");
+        o->type = path ? DISPLAY_SDL : DISPLAY_NONE;
+    }
+}
+
+bool display_start(const DisplayOptions *o, GError **err)
+{
+    const DisplayModule *mod;
+
+    if (o->type != DISPLAY_SDL) {
+        return true;
+    }
+    mod = display_module_load("sdl", err);
+    if (!mod || !mod->start(o, err)) {
+        return false;
+    }
+    active = mod;
+    return true;
+}
+
+void display_stop(void)
+{
+    if (active) {
+        active->stop();
+        active = NULL;
+    }
+}
