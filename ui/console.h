@@ -25,7 +25,7 @@ typedef struct Surface {
     bool shared;                /* shows the device's memory */
 } Surface;
 
-#define SURFACE_MAX 16384       /* pixels on a side */
+#define SURFACE_MAX 32767       /* pixels on a side */
 
 Surface *surface_new(int width, int height);                /* x8r8g8b8, black; sizes are limited to 1..SURFACE_MAX */
 /* NULL when pixman cannot do it (stride must be a multiple of 4, data of its alignment). */

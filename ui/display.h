@@ -20,13 +20,11 @@ typedef struct DisplayOptions {
     const char *vm_name;        /* -name: for the title; NULL: none. Set before display_start */
 } DisplayOptions;
 
-/* What the user interface asks of the machine; the machine lock is held, but for call_main. */
+/* What the user interface asks of the machine; the machine lock is held. */
 typedef struct UiHost {
     void *opaque;
     bool (*is_running)(void *opaque);           /* running or suspended: input reaches the guest */
     void (*close)(void *opaque);                /* the window was closed: shut down */
-    /* Runs fn(arg) on the main thread, with the machine lock. Any thread. */
-    void (*call_main)(void (*fn)(void *arg), void *arg);
     /* Calls fn(arg) once, after ms of guest time; at most one call is outstanding. */
     void (*delay)(void *opaque, unsigned ms, void (*fn)(void *arg), void *arg);
 } UiHost;

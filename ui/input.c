@@ -34,12 +34,13 @@ static bool pausing;        /* until the host's delay is over */
 static bool key_down[QKEY_COUNT];
 static unsigned leds;
 
-typedef struct Watch { GCallback fn; void *opaque; } Watch;
+typedef void AnyFn(void);
+typedef struct Watch { AnyFn *fn; void *opaque; } Watch;
 static GArray *led_watches, *mode_watches;
 
 /* ---- Watchers ---- */
 
-static void watch_add(GArray **a, GCallback fn, void *opaque)
+static void watch_add(GArray **a, AnyFn *fn, void *opaque)
 {
     Watch w = { fn, opaque };
 
@@ -49,7 +50,7 @@ static void watch_add(GArray **a, GCallback fn, void *opaque)
     g_array_append_val(*a, w);
 }
 
-static void watch_del(GArray *a, GCallback fn, void *opaque)
+static void watch_del(GArray *a, AnyFn *fn, void *opaque)
 {
     for (unsigned i = 0; a && i < a->len; i++) {
         Watch *w = &g_array_index(a, Watch, i);
@@ -63,13 +64,13 @@ static void watch_del(GArray *a, GCallback fn, void *opaque)
 
 void input_watch_leds(InputLedFn *fn, void *opaque)
 {
-    watch_add(&led_watches, G_CALLBACK(fn), opaque);
+    watch_add(&led_watches, (AnyFn *)fn, opaque);
     fn(opaque, leds);
 }
 
 void input_unwatch_leds(InputLedFn *fn, void *opaque)
 {
-    watch_del(led_watches, G_CALLBACK(fn), opaque);
+    watch_del(led_watches, (AnyFn *)fn, opaque);
 }
 
 void input_set_leds(unsigned now)
@@ -84,12 +85,12 @@ void input_set_leds(unsigned now)
 
 void input_watch_mode(void (*fn)(void *opaque), void *opaque)
 {
-    watch_add(&mode_watches, G_CALLBACK(fn), opaque);
+    watch_add(&mode_watches, (AnyFn *)fn, opaque);
 }
 
 void input_unwatch_mode(void (*fn)(void *opaque), void *opaque)
 {
-    watch_del(mode_watches, G_CALLBACK(fn), opaque);
+    watch_del(mode_watches, (AnyFn *)fn, opaque);
 }
 
 static void mode_changed(void)

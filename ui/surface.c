@@ -19,7 +19,7 @@ Surface *surface_new_shared(int width, int height, pixman_format_code_t f, int s
     Surface *s;
 
     if (width < 1 || height < 1 || width > SURFACE_MAX || height > SURFACE_MAX || stride % 4 ||
-        (intptr_t)data % 4 || stride < width * PIXMAN_FORMAT_BPP(f) / 8) {
+        (intptr_t)data % 4 || stride < width * (int)PIXMAN_FORMAT_BPP(f) / 8) {
         return NULL;
     }
     image = pixman_image_create_bits(f, width, height, data, stride);

@@ -1,6 +1,8 @@
 /*
  * VGA's picture: what mode the registers describe, and the drawing of what has changed since the last time.
  *
+ * A changed mode or palette redraws everything.
+ *
  * Changes are found by page of video RAM: writes through the windows mark theirs, direct ones (linear frame buffer,
  * chain 4) are found by the accelerator's dirty log, which is on while somebody watches. When a watched screen has been
  * quiet for a while, video RAM is made read-only to the guest, so that its next write wakes us up (the trap) and nobody
@@ -321,14 +323,18 @@ static void trap_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
 
 static const RegionOps trap_ops = { .read = trap_read, .write = trap_write, .max = 8, .unaligned = true };
 
+void vga_trap_init(VgaState *s)
+{
+    s->vram.ops = &trap_ops;
+    s->vram.opaque = s;
+}
+
 static void vga_watched(void *opaque, bool on)
 {
     VgaState *s = opaque;
 
     s->log_on = on;
     s->redraw = true;
-    s->vram.ops = &trap_ops;
-    s->vram.opaque = s;
     if (!on) {
         trap_set(s, false);
     }
@@ -382,7 +388,7 @@ static int vga_update(void *opaque)
         bool resize = m.width != s->shown.width || m.height != s->shown.height || m.shared || s->shown.shared;
 
         all = true;
-        s->shown = m;
+        memcpy(&s->shown, &m, sizeof m);
         if (resize || console_surface(s->con)->shared != m.shared) {
             set_surface(s, &m);
         }

@@ -150,7 +150,7 @@ static void mem_write1(VgaState *s, uint32_t addr, uint8_t val)
     mark(s, addr, 1);
 }
 
-static uint64_t mem_read(void *opaque, uint64_t off, unsigned size)
+static uint64_t window_read(void *opaque, uint64_t off, unsigned size)
 {
     uint64_t v = 0;
 
@@ -160,7 +160,7 @@ static uint64_t mem_read(void *opaque, uint64_t off, unsigned size)
     return v;
 }
 
-static void mem_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
+static void window_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
 {
     for (unsigned i = 0; i < size; i++) {
         mem_write1(opaque, (off + i) & 0x1ffff, val >> 8 * i);
@@ -168,7 +168,7 @@ static void mem_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
 }
 
 static const RegionOps lowmem_ops = {
-    .read = mem_read, .write = mem_write, .max = 8, .unaligned = true, .coalesce = true,
+    .read = window_read, .write = window_write, .max = 8, .unaligned = true, .coalesce = true,
 };
 
 /* ---- Plain memory ---- */

@@ -10,8 +10,7 @@ static unsigned bits_per_pixel(const VgaState *s)
     return s->vbe_regs[VBE_BPP] == 15 ? 16 : s->vbe_regs[VBE_BPP];
 }
 
-/* Makes the registers fit each other; what follows from them. */
-static void settle(VgaState *s)
+void vbe_settle(VgaState *s)
 {
     uint16_t *r = s->vbe_regs;
     uint32_t pitch, max_lines, offset, picture;
@@ -89,7 +88,7 @@ static void enable_write(VgaState *s, uint16_t val)
         r[VBE_VIRT_WIDTH] = r[VBE_X_OFFSET] = r[VBE_Y_OFFSET] = 0;
         r[VBE_ENABLE] |= VBE_ENABLED;
         memcpy(s->sr_vbe, s->sr, sizeof s->sr_vbe);
-        settle(s);
+        vbe_settle(s);
         vbe_update_registers(s);
         if (!(val & VBE_NO_CLEAR)) {
             uint32_t len = r[VBE_YRES] * s->vbe_line_offset;
@@ -132,7 +131,7 @@ void vbe_write(VgaState *s, unsigned index, uint16_t val)
         break;
     case VBE_XRES: case VBE_YRES: case VBE_BPP: case VBE_VIRT_WIDTH: case VBE_X_OFFSET: case VBE_Y_OFFSET:
         s->vbe_regs[index] = val;
-        settle(s);
+        vbe_settle(s);
         vbe_update_registers(s);
         break;
     case VBE_BANK:
@@ -154,6 +153,9 @@ static uint64_t port_read(void *opaque, uint64_t off, unsigned size)
 {
     VgaState *s = opaque;
 
+    if (size != 2) {
+        return UINT32_MAX;
+    }
     switch (off) {
     case 0:
         return s->vbe_index;
@@ -168,6 +170,9 @@ static void port_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
 {
     VgaState *s = opaque;
 
+    if (size != 2) {
+        return;
+    }
     if (off == 0) {
         s->vbe_index = val;
     } else if (off <= 2) {
@@ -176,5 +181,5 @@ static void port_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
 }
 
 const RegionOps vga_ops_vbe = {
-    .read = port_read, .write = port_write, .min = 2, .max = 2, .valid_min = 2, .valid_max = 2, .unaligned = true,
+    .read = port_read, .write = port_write, .min = 2, .max = 4, .valid_min = 2, .unaligned = true,
 };

@@ -173,10 +173,29 @@ void vga_port_write(void *opaque, uint64_t port, uint64_t val, unsigned size)
     console_kick(s->con);
 }
 
+/* Four bytes at once reach no register. */
+static uint64_t ports_read(VgaState *s, uint64_t port, unsigned size)
+{
+    if (size > 2) {
+        return UINT32_MAX;
+    }
+    return size == 1 ? vga_port_read(s, port, 1) : vga_port_read(s, port, 1) | vga_port_read(s, port + 1, 1) << 8;
+}
+
+static void ports_write(VgaState *s, uint64_t port, uint64_t val, unsigned size)
+{
+    if (size <= 2) {
+        vga_port_write(s, port, val & 0xff, 1);
+    }
+    if (size == 2) {
+        vga_port_write(s, port + 1, val >> 8, 1);
+    }
+}
+
 #define PORT_OPS(base) \
-    static uint64_t read_##base(void *o, uint64_t off, unsigned size) { return vga_port_read(o, 0x##base + off, 1); } \
-    static void write_##base(void *o, uint64_t off, uint64_t v, unsigned size) { vga_port_write(o, 0x##base + off, v, 1); } \
-    const RegionOps vga_ops_##base = { .read = read_##base, .write = write_##base, .max = 1, .unaligned = true };
+    static uint64_t read_##base(void *o, uint64_t off, unsigned size) { return ports_read(o, 0x##base + off, size); } \
+    static void write_##base(void *o, uint64_t off, uint64_t v, unsigned size) { ports_write(o, 0x##base + off, v, size); } \
+    const RegionOps vga_ops_##base = { .read = read_##base, .write = write_##base, .max = 4, .unaligned = true };
 PORT_OPS(3b4)
 PORT_OPS(3ba)
 PORT_OPS(3c0)
@@ -206,6 +225,7 @@ static bool vga_loaded(void *obj, int version, GError **err)
         s->sr[i] &= sr_mask[i];
     }
     memcpy(s->sr_vbe, s->sr, sizeof s->sr_vbe);
+    vbe_settle(s);
     vbe_update_registers(s);
     vga_update_windows(s);
     s->redraw = true;
@@ -283,14 +303,14 @@ void vga_reset(VgaState *s)
     console_kick(s->con);
 }
 
-bool vga_init(VgaState *s, Device *d, uint32_t vram_mb, GError **err)
+bool vga_init(VgaState *s, Device *d, uint32_t vram_mb, const char *block, GError **err)
 {
     s->dev = d;
     s->vram_size = 1u << 20;
     while (s->vram_size >> 20 < MIN(vram_mb, 512)) {
         s->vram_size <<= 1;
     }
-    if (!region_init_ram(&s->vram, d->machine, d, "vga.vram", NULL, s->vram_size, err)) {
+    if (!region_init_ram(&s->vram, d->machine, d, "vga.vram", block, s->vram_size, err)) {
         return false;
     }
     s->vram_ptr = region_ram_ptr(&s->vram);
@@ -300,6 +320,7 @@ bool vga_init(VgaState *s, Device *d, uint32_t vram_mb, GError **err)
     s->line = g_malloc0(VGA_LINE_MAX + 8);
     s->dirty = g_new0(unsigned long, s->vram_size / 4096 / 64 + 1);
     vga_mem_init(s);
+    vga_trap_init(s);
     s->con = console_new(&vga_console_ops, s, device_name(d), 0);
     return true;
 }
@@ -310,6 +331,7 @@ void vga_fini(VgaState *s)
     region_fini(&s->chain4);
     region_fini(&s->lowmem);
     region_fini(&s->vram);
+    region_free_ram(s->dev->machine, s->vram.ram);
     g_free(s->cells);
     g_free(s->fonts);
     g_free(s->line);

@@ -98,8 +98,8 @@ typedef struct VgaState {
 
 extern const StateTable vga_state;
 
-/* Makes video RAM and console. vram_mb is rounded up to a power of two, 1..512. */
-bool vga_init(VgaState *s, Device *d, uint32_t vram_mb, GError **err);
+/* Makes video RAM and console. vram_mb is rounded up to a power of two, 1..512; block: the RAM block's name. */
+bool vga_init(VgaState *s, Device *d, uint32_t vram_mb, const char *block, GError **err);
 void vga_fini(VgaState *s);
 void vga_reset(VgaState *s);
 /* Puts the window at A0000 into space. */
@@ -116,14 +116,17 @@ extern const RegionOps vga_ops_vbe;     /* 1CE..1D1 */
 static inline bool vbe_enabled(const VgaState *s) { return s->vbe_regs[VBE_ENABLE] & VBE_ENABLED; }
 uint16_t vbe_read(VgaState *s, unsigned index);
 void vbe_write(VgaState *s, unsigned index, uint16_t val);
+void vbe_settle(VgaState *s);           /* makes an enabled VBE's registers fit each other and video RAM */
 void vbe_update_registers(VgaState *s); /* what an enabled VBE does to the VGA's registers */
 
 /* For the files of the core. */
 static inline uint8_t vga_sr(const VgaState *s, unsigned i) { return vbe_enabled(s) ? s->sr_vbe[i] : s->sr[i]; }
 void vga_update_windows(VgaState *s);
 void vga_mem_init(VgaState *s);
+void vga_trap_init(VgaState *s);
 extern const ConsoleOps vga_console_ops;
 void vga_mode_text(const VgaState *s, VgaMode *m);
+/* Draws what has changed; true: more than the cursor's blinking. */
 bool vga_draw_text(VgaState *s, const VgaMode *m, bool all, bool colors);
 typedef void VgaLineFn(const VgaState *s, const VgaMode *m, uint32_t *to, const uint8_t *from);
 /* How many bytes of video RAM a line shows, and who draws it. */
