@@ -48,7 +48,7 @@ static bool can_share(const VgaState *s, const VgaMode *m)
 
 static void mode_graphics(const VgaState *s, VgaMode *m)
 {
-    bool half = vga_sr(s, SEQ_CLOCKING) & SEQ_CLOCKING_DOT_HALF;
+    bool half = s->sr_now[SEQ_CLOCKING] & SEQ_CLOCKING_DOT_HALF;
     unsigned max_scan = s->cr[CR_MAX_SCAN];
 
     m->shift = MIN(s->gr[GR_MODE] >> 5 & 3, 2);

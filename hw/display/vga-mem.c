@@ -60,7 +60,7 @@ static uint8_t mem_read1(VgaState *s, uint32_t addr)
     if (!window(s, &addr)) {
         return 0xff;
     }
-    if (vga_sr(s, SEQ_MEMORY_MODE) & SEQ_MEMORY_CHAIN4) {
+    if (s->sr_now[SEQ_MEMORY_MODE] & SEQ_MEMORY_CHAIN4) {
         return s->vram_ptr[addr & (s->vram_size - 1)];
     }
     if (s->gr[GR_MODE] & GR_MODE_ODD_EVEN) {
@@ -113,7 +113,7 @@ static uint32_t planar_value(const VgaState *s, uint8_t byte)
 
 static void planar_write(VgaState *s, uint32_t addr, uint8_t byte)
 {
-    uint32_t mask = plane_mask(vga_sr(s, SEQ_MAP_MASK)), was;
+    uint32_t mask = plane_mask(s->sr_now[SEQ_MAP_MASK]), was;
     uint8_t *p = s->vram_ptr + addr * 4;
 
     memcpy(&was, p, 4);
@@ -128,16 +128,16 @@ static void mem_write1(VgaState *s, uint32_t addr, uint8_t val)
     if (!window(s, &addr)) {
         return;
     }
-    if (vga_sr(s, SEQ_MEMORY_MODE) & SEQ_MEMORY_CHAIN4) {
+    if (s->sr_now[SEQ_MEMORY_MODE] & SEQ_MEMORY_CHAIN4) {
         addr &= s->vram_size - 1;
-        if (!(vga_sr(s, SEQ_MAP_MASK) >> (addr & 3) & 1)) {
+        if (!(s->sr_now[SEQ_MAP_MASK] >> (addr & 3) & 1)) {
             return;
         }
     } else if (s->gr[GR_MODE] & GR_MODE_ODD_EVEN) {
         unsigned plane = (s->gr[GR_READ_MAP] & 2) | (addr & 1);
 
         addr = (addr & ~1u) << 1 | plane;
-        if (addr >= s->vram_size || !(vga_sr(s, SEQ_MAP_MASK) >> plane & 1)) {
+        if (addr >= s->vram_size || !(s->sr_now[SEQ_MAP_MASK] >> plane & 1)) {
             return;
         }
     } else {
@@ -177,7 +177,7 @@ typedef struct Window { bool on; uint32_t base, off, size; } Window;
 
 static Window chain4_window(const VgaState *s)
 {
-    Window w = { .on = (vga_sr(s, SEQ_MAP_MASK) & 0x0f) == 0x0f && vga_sr(s, SEQ_MEMORY_MODE) & SEQ_MEMORY_CHAIN4 };
+    Window w = { .on = (s->sr_now[SEQ_MAP_MASK] & 0x0f) == 0x0f && s->sr_now[SEQ_MEMORY_MODE] & SEQ_MEMORY_CHAIN4 };
 
     switch (s->gr[GR_MISC] >> 2 & 3) {
     case 0:

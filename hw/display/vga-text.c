@@ -24,7 +24,7 @@ static void mode_cursor(const VgaState *s, VgaMode *m)
 /* Leaves the mode VGA_NOTHING for sizes that no text screen has (in the middle of a mode change). */
 void vga_mode_text(const VgaState *s, VgaMode *m)
 {
-    unsigned map = vga_sr(s, SEQ_CHAR_MAP), clocking = vga_sr(s, SEQ_CLOCKING);
+    unsigned map = s->sr_now[SEQ_CHAR_MAP], clocking = s->sr_now[SEQ_CLOCKING];
     unsigned lines = s->cr[CR_V_DISPLAY_END] | (s->cr[CR_OVERFLOW] & 0x02) << 7 | (s->cr[CR_OVERFLOW] & 0x40) << 3;
 
     m->font[0] = ((map >> 4 & 1) | (map << 1 & 6)) * FONT_BYTES * 4 + 2;

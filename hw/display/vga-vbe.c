@@ -57,6 +57,7 @@ void vbe_update_registers(VgaState *s)
     const uint16_t *r = s->vbe_regs;
     unsigned last;
 
+    memcpy(s->sr_now, s->sr, sizeof s->sr_now);
     if (!vbe_enabled(s)) {
         return;
     }
@@ -71,10 +72,10 @@ void vbe_update_registers(VgaState *s)
     s->cr[CR_OVERFLOW] |= 0x10;
     s->cr[CR_MAX_SCAN] = (s->cr[CR_MAX_SCAN] & ~0x9f) | 0x40;
     if (r[VBE_BPP] == 4) {
-        s->sr_vbe[SEQ_CLOCKING] &= ~SEQ_CLOCKING_DOT_HALF;
+        s->sr_now[SEQ_CLOCKING] &= ~SEQ_CLOCKING_DOT_HALF;
     } else {
-        s->sr_vbe[SEQ_MEMORY_MODE] |= SEQ_MEMORY_CHAIN4;
-        s->sr_vbe[SEQ_MAP_MASK] |= 0x0f;
+        s->sr_now[SEQ_MEMORY_MODE] |= SEQ_MEMORY_CHAIN4;
+        s->sr_now[SEQ_MAP_MASK] |= 0x0f;
     }
     put(&s->gr[GR_MODE], 0x60, r[VBE_BPP] == 4 ? 0 : 0x40);
 }
@@ -87,7 +88,6 @@ static void enable_write(VgaState *s, uint16_t val)
     if (starts) {
         r[VBE_VIRT_WIDTH] = r[VBE_X_OFFSET] = r[VBE_Y_OFFSET] = 0;
         r[VBE_ENABLE] |= VBE_ENABLED;
-        memcpy(s->sr_vbe, s->sr, sizeof s->sr_vbe);
         vbe_settle(s);
         vbe_update_registers(s);
         if (!(val & VBE_NO_CLEAR)) {
@@ -100,6 +100,7 @@ static void enable_write(VgaState *s, uint16_t val)
         s->bank_offset = 0;
     }
     r[VBE_ENABLE] = val;
+    vbe_update_registers(s);
     vga_update_windows(s);
 }
 
@@ -133,10 +134,10 @@ void vbe_write(VgaState *s, unsigned index, uint16_t val)
         s->vbe_regs[index] = val;
         vbe_settle(s);
         vbe_update_registers(s);
+        vga_update_windows(s);
         break;
     case VBE_BANK:
-        val &= s->vbe_regs[VBE_BPP] == 4 ? s->vbe_bank_mask >> 2 : s->vbe_bank_mask;
-        val &= s->vram_size / VGA_BANK - 1;
+        val &= s->vbe_bank_mask & (s->vram_size / VGA_BANK - 1);
         s->vbe_regs[VBE_BANK] = val;
         s->bank_offset = val * VGA_BANK;
         vga_update_windows(s);

@@ -126,7 +126,7 @@ void vga_port_write(void *opaque, uint64_t port, uint64_t val, unsigned size)
         return;
     }
     switch (port) {
-    case 0x3c0: case 0x3c1:
+    case 0x3c0:
         attribute_write(s, val);
         break;
     case 0x3c2:
@@ -137,6 +137,7 @@ void vga_port_write(void *opaque, uint64_t port, uint64_t val, unsigned size)
         break;
     case 0x3c5:
         s->sr[s->sr_index] = val & sr_mask[s->sr_index];
+        vbe_update_registers(s);
         vga_update_windows(s);
         break;
     case 0x3c7:
@@ -165,6 +166,7 @@ void vga_port_write(void *opaque, uint64_t port, uint64_t val, unsigned size)
         break;
     case 0x3b5: case 0x3d5:
         crtc_write(s, val);
+        vbe_update_registers(s);
         break;
     case 0x3ba: case 0x3da:
         s->fcr = val & 0x10;
@@ -224,7 +226,6 @@ static bool vga_loaded(void *obj, int version, GError **err)
     for (unsigned i = 0; i < G_N_ELEMENTS(s->sr); i++) {
         s->sr[i] &= sr_mask[i];
     }
-    memcpy(s->sr_vbe, s->sr, sizeof s->sr_vbe);
     vbe_settle(s);
     vbe_update_registers(s);
     vga_update_windows(s);
@@ -277,7 +278,7 @@ const StateTable vga_state = {
         FIELD(VgaState, vbe_bank_mask, .keep = true),
         /* in the subsection */
         LOCAL(VgaState, big_endian_fb, .keep = true),
-        DERIVED(VgaState, sr_vbe),
+        DERIVED(VgaState, sr_now),
         HOST(VgaState, big_endian_default), HOST(VgaState, dev), HOST(VgaState, vram_size), HOST(VgaState, vram_ptr),
         HOST(VgaState, vram), HOST(VgaState, lowmem), HOST(VgaState, chain4), HOST(VgaState, space),
         HOST(VgaState, con), HOST(VgaState, redraw), HOST(VgaState, log_on), HOST(VgaState, trap_on),
@@ -295,7 +296,7 @@ void vga_reset(VgaState *s)
 {
     s->vbe_regs[VBE_ID] = 0xb0c5;
     s->vbe_bank_mask = s->vram_size / VGA_BANK - 1;
-    memset(s->sr_vbe, 0, sizeof s->sr_vbe);
+    memset(s->sr_now, 0, sizeof s->sr_now);
     s->big_endian_fb = s->big_endian_default;
     s->redraw = true;
     s->blink_at = 0;

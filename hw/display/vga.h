@@ -72,7 +72,7 @@ typedef struct VgaState {
     bool big_endian_fb;
 
     /* follow from it */
-    uint8_t sr_vbe[8];                  /* the sequencer's registers while VBE is enabled */
+    uint8_t sr_now[8];                  /* the sequencer's registers, as an enabled VBE overrides them */
 
     /* set up by realize */
     bool big_endian_default;
@@ -120,7 +120,6 @@ void vbe_settle(VgaState *s);           /* makes an enabled VBE's registers fit 
 void vbe_update_registers(VgaState *s); /* what an enabled VBE does to the VGA's registers */
 
 /* For the files of the core. */
-static inline uint8_t vga_sr(const VgaState *s, unsigned i) { return vbe_enabled(s) ? s->sr_vbe[i] : s->sr[i]; }
 void vga_update_windows(VgaState *s);
 void vga_mem_init(VgaState *s);
 void vga_trap_init(VgaState *s);
