@@ -10,6 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+typedef struct Machine Machine;
+typedef struct FwCfg FwCfg;
+
 /* ---- ACPI ---- */
 
 typedef struct TablesCpu {
@@ -66,6 +69,12 @@ typedef struct AcpiFacts {
 typedef struct AcpiFiles { GByteArray *rsdp, *tables, *loader; } AcpiFiles;
 void acpi_build(const AcpiFacts *f, AcpiFiles *out);
 
+/* Makes the device "acpi_build", which keeps the files in RAM blocks, offers them through fw_cfg and builds them anew when
+ * the firmware first reads one after a reset. Called when the machine is ready. gather fills in the facts; what they
+ * point to stays valid until its next call. */
+typedef void AcpiGather(void *opaque, AcpiFacts *f);
+bool acpi_setup(Machine *m, FwCfg *f, AcpiGather *gather, void *opaque, GError **err);
+
 /* ---- SMBIOS ---- */
 
 typedef struct SmbiosFacts {
@@ -96,6 +105,36 @@ typedef struct __attribute__((packed)) E820Entry {      /* little-endian, as etc
     uint64_t base, size;
     uint32_t type;
 } E820Entry;
-void e820_add(GArray *map, uint64_t base, uint64_t size, uint32_t type);    /* map: of E820Entry */
+GArray *e820_new(void);                 /* of E820Entry */
+void e820_add(GArray *map, uint64_t base, uint64_t size, uint32_t type);
+/* What a PC has: KVM's pages below 4 GiB, the gap of AMD processors with 40 address bits or more, RAM. */
+void e820_add_pc(GArray *map, bool kvm, bool amd_gap, uint64_t ram_below_4g, uint64_t ram_above_4g, uint64_t above_4g_start);
+
+/* ---- Boot order ---- */
+
+/* Writes the files bootorder (all devices with a bootindex, and what bootorder_add_rom names) and bios-geometry.
+ * Called when the machine is ready, and after -boot once or a hot-plug changed what they say. */
+bool bootorder_update(Machine *m, FwCfg *f, const char *first_rom, bool strict, GError **err);
+
+/* ---- The fixed items of a PC's fw_cfg ---- */
+
+typedef struct FwCfgFacts {
+    uint8_t uuid[16];                   /* zeros: none was given */
+    bool graphics;
+    uint64_t ram_size;
+    unsigned n_cpus;                    /* present */
+    unsigned apic_id_limit;             /* the highest possible APIC id + 1 */
+    const TablesCpu *cpus;
+    unsigned n_possible;
+    const TablesNode *nodes;
+    unsigned n_nodes;
+    GArray *e820;
+    bool hpet, acpi, s3, s4;
+    uint8_t s4_value;
+    bool boot_menu;                     /* -boot menu=on */
+    const char *boot_splash;            /* file name, or NULL */
+    int64_t boot_splash_time, boot_reboot_timeout;      /* -1: not set */
+} FwCfgFacts;
+bool fw_cfg_add_pc(FwCfg *f, const FwCfgFacts *facts, GError **err);
 
 #endif
