@@ -17,6 +17,8 @@ struct RunControl {
     RunState state;
     ShutdownCause reset, shutdown;      /* asked for; CAUSE_NONE: not */
     bool powerdown, suspend, wakeup, exit;
+    WakeSource wake_source;
+    unsigned wake_enabled;              /* bit a WakeSource */
     RunState stop_to;                   /* RUN_STATE_MAX: not asked for */
     int exit_status;
     BottomHalf *bh;
@@ -261,6 +263,27 @@ void machine_request_wakeup(Machine *m)
     bh_schedule(m->run->bh);
 }
 
+void machine_request_wakeup_by(Machine *m, WakeSource source)
+{
+    if (m->run->state != RUN_SUSPENDED || !(m->run->wake_enabled & 1u << source))
+        return;
+    m->run->wake_source = source;
+    machine_request_wakeup(m);
+}
+
+void machine_enable_wakeup(Machine *m, WakeSource source, bool on)
+{
+    if (on)
+        m->run->wake_enabled |= 1u << source;
+    else
+        m->run->wake_enabled &= ~(1u << source);
+}
+
+WakeSource machine_wakeup_source(Machine *m)
+{
+    return m->run->wake_source;
+}
+
 void machine_request_stop(Machine *m, RunState to)
 {
     m->run->stop_to = to;
@@ -299,6 +322,7 @@ static void do_wakeup(Machine *m)
     m->run->wakeup = false;
     machine_reset_now(m, CAUSE_NONE);
     notify(m, OBS_WAKEUP);
+    m->run->wake_source = WAKE_OTHER;
     machine_event(m, "WAKEUP", NULL);
     machine_start(m);
 }

@@ -40,6 +40,11 @@ void machine_request_exit(Machine *m, int status);      /* isa-debug-exit: statu
 void machine_request_powerdown(Machine *m);             /* the power button */
 void machine_request_suspend(Machine *m);               /* S3 */
 void machine_request_wakeup(Machine *m);                /* from S3; ignored in other states */
+/* The same by a device: ignored unless the guest has enabled that source (by power management). */
+typedef enum WakeSource { WAKE_OTHER, WAKE_RTC, WAKE_PM_TIMER } WakeSource;
+void machine_request_wakeup_by(Machine *m, WakeSource source);
+void machine_enable_wakeup(Machine *m, WakeSource source, bool on);
+WakeSource machine_wakeup_source(Machine *m);           /* for observers of the wake-up */
 void machine_request_stop(Machine *m, RunState to);     /* io-error, watchdog, ... */
 
 /* The guest says that it has panicked (pvpanic, KVM_SYSTEM_EVENT_CRASH), a watchdog bit: does what -action says. */

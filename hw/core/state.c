@@ -44,9 +44,11 @@ static unsigned n_elements(const Field *f)
     return f->size / f->elt;
 }
 
-static unsigned n_wire(const Field *f)
+static unsigned n_wire(const Field *f, const void *obj)
 {
-    return f->count ? f->count : n_elements(f);
+    unsigned n = f->count ? f->count : n_elements(f);
+
+    return f->n ? MIN(f->n(obj), n) : n;
 }
 
 static void reset_scalars(const Field *f, void *p)
@@ -110,17 +112,17 @@ static void save_fields(const StateTable *t, void *obj, GByteArray *out)
         switch (f->kind) {
         case F_UINT: case F_INT: case F_BOOL:
             if (f->elt == 1 && f->wire == 1) {
-                g_byte_array_append(out, (uint8_t *)p, n_wire(f));
+                g_byte_array_append(out, (uint8_t *)p, n_wire(f, obj));
                 break;
             }
-            for (unsigned i = 0; i < n_wire(f); i++)
+            for (unsigned i = 0; i < n_wire(f, obj); i++)
                 put_be(out, get_elt(p + i * f->elt, f->elt, f->kind == F_INT || f->wire_sign), f->wire);
             break;
         case F_TIMER:
             put_be(out, ((Timer *)(void *)p)->at, 8);
             break;
         case F_STRUCT:
-            for (unsigned i = 0; i < n_wire(f); i++)
+            for (unsigned i = 0; i < n_wire(f, obj); i++)
                 state_save(f->sub, p + i * f->elt, out);
             break;
         case F_UNUSED:
@@ -198,9 +200,9 @@ static bool cut_short(const Reader *r, const Field *f)
     return error_set(r->err, "%s: %s: the data ends here", r->where, f->name);
 }
 
-static bool load_scalars(Reader *r, const Field *f, char *p)
+static bool load_scalars(Reader *r, const Field *f, void *obj, char *p)
 {
-    for (unsigned i = 0; i < n_wire(f); i++) {
+    for (unsigned i = 0; i < n_wire(f, obj); i++) {
         uint64_t v, top;
 
         if (!get_be(r, f->wire, &v))
@@ -221,12 +223,12 @@ static bool load_scalars(Reader *r, const Field *f, char *p)
 
 static bool load_table(const StateTable *t, void *obj, int version, Reader *r);
 
-static bool load_structs(Reader *r, const Field *f, char *p)
+static bool load_structs(Reader *r, const Field *f, void *obj, char *p)
 {
     const char *outer = r->where;
     bool ok = true;
 
-    for (unsigned i = 0; ok && i < n_wire(f); i++) {
+    for (unsigned i = 0; ok && i < n_wire(f, obj); i++) {
         g_autofree char *where = n_elements(f) > 1 ? g_strdup_printf("%s: %s[%u]", outer, f->name, i)
                                                   : g_strdup_printf("%s: %s", outer, f->name);
 
@@ -244,7 +246,7 @@ static bool load_field(Reader *r, const Field *f, void *obj)
 
     switch (f->kind) {
     case F_UINT: case F_INT: case F_BOOL:
-        return load_scalars(r, f, p);
+        return load_scalars(r, f, obj, p);
     case F_TIMER:
         if (!get_be(r, 8, &v))
             return cut_short(r, f);
@@ -254,7 +256,7 @@ static bool load_field(Reader *r, const Field *f, void *obj)
             timer_arm((Timer *)(void *)p, v);
         return true;
     case F_STRUCT:
-        return load_structs(r, f, p);
+        return load_structs(r, f, obj, p);
     case F_UNUSED:
         if ((size_t)(r->end - r->p) < f->size)
             return cut_short(r, f);

@@ -47,6 +47,7 @@ typedef struct Field {
     uint32_t off, size, elt;    /* member: offset, size, bytes per element */
     uint16_t since;             /* first stream version that has it */
     uint16_t count;             /* elements of the array that go on the wire; 0: all */
+    unsigned (*n)(const void *obj);                         /* ... when this machine's configuration says; NULL: count */
     uint64_t reset, min, max;   /* power-on value of each element; limits of a loaded one */
     const StateTable *sub;      /* F_STRUCT */
     bool (*exists)(const void *obj);                        /* NULL: always on the wire */

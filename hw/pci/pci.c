@@ -245,6 +245,8 @@ static bool bus_plug(Bus *bus, Device *d, GError **err)
     PciBus *b = (PciBus *)(void *)bus;
     PciDevice *pd = pci_device(d);
 
+    if (d->hotplugged && !b->hotplugged)
+        return error_set(err, "Bus '%s' does not support hotplugging", bus->name);
     if (pd->romsize != UINT32_MAX && (!pd->romsize || (pd->romsize & (pd->romsize - 1))))
         return error_set(err, "ROM size %u is not a power of two", pd->romsize);
     if (!choose_devfn(b, pd, err) || !check_multifunction(b, pd, err))
@@ -256,7 +258,7 @@ static bool bus_plug(Bus *bus, Device *d, GError **err)
     if (!pd->romfile && pci_class(pd)->romfile)
         pd->romfile = g_strdup(pci_class(pd)->romfile);
     b->devices[pd->devfn] = pd;
-    if (!pci_add_rom(pd, err) || (d->hotplugged && b->hotplugged && !b->hotplugged(b->hotplug_ctl, pd, err))) {
+    if (!pci_add_rom(pd, err) || (d->hotplugged && !b->hotplugged(b->hotplug_ctl, pd, err))) {
         pci_free_rom(pd);
         b->devices[pd->devfn] = NULL;
         return false;
