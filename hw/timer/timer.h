@@ -40,15 +40,4 @@ struct tm;
 void rtc_get_date(Device *rtc, struct tm *tm);
 /* rtc-reset-reinjection: forgets the ticks that were to be made up. */
 void rtc_reset_reinjection(Device *rtc);
-
-/* ---- HPET ---- */
-
-extern const DeviceType hpet_type;
-#define HPET_BASE 0xfed00000u
-#define HPET_INTCAP_PC 4u               /* IOAPIC pin 2 */
-enum { HPET_IN_RTC = 0, HPET_IN_PIT = 1 };      /* inputs: the RTC's interrupt, and the PIT's */
-
-/* Creates the HPET and maps it. sink is where its interrupts go (input n: interrupt n, 0..23). pit_off (may be NULL) is
- * told 0 when the HPET replaces the PIT, 1 when it no longer does. */
-Device *hpet_create(Machine *m, LineSink *sink, void *to, LineSink *pit_enable, void *pit, GError **err);
 #endif
