@@ -90,7 +90,7 @@ tests/guest/%.bin: tests/guest/%.S $(wildcard $(SRC)/tests/guest/*.inc) $(wildca
 	@mkdir -p $(@D)
 	$(call say,AS,$<)
 	$(Q)gcc -m32 -c -I$(SRC)/tests/guest -x assembler-with-cpp $< -o $(@:.bin=.o)
-	$(Q)ld -m elf_i386 -T $(SRC)/tests/guest/$(shell grep -qs 'LINK: boot' $< && echo boot.ld || echo bios.ld) $(@:.bin=.o) -o $(@:.bin=.elf)
+	$(Q)ld -m elf_i386 --no-warn-rwx-segments -T $(SRC)/tests/guest/$(shell grep -qs 'LINK: boot' $< && echo boot.ld || echo bios.ld) $(@:.bin=.o) -o $(@:.bin=.elf)
 	$(Q)objcopy -O binary $(@:.bin=.elf) $@
 
 check: all tests
