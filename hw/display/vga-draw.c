@@ -65,7 +65,7 @@ static void mode_graphics(const VgaState *s, VgaMode *m)
     }
     m->height = m->lines;
     m->repeat = max_scan >> 7;
-    if (m->shift != 1) {
+    if (m->cr17 & 1) {
         m->repeat = (((max_scan & 0x1f) + 1) << m->repeat) - 1;
     }
     m->doubled = m->shift < 2 ? half : !m->depth;
@@ -388,6 +388,9 @@ static int vga_update(void *opaque)
         bool resize = m.width != s->shown.width || m.height != s->shown.height || m.shared || s->shown.shared;
 
         all = true;
+        if (m.kind != s->shown.kind) {
+            s->blink_at = 0;
+        }
         memcpy(&s->shown, &m, sizeof m);
         if (resize || console_surface(s->con)->shared != m.shared) {
             set_surface(s, &m);
