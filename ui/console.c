@@ -111,7 +111,7 @@ static gint64 next_refresh(DisplayListener *l, const Console *con, int r, gint64
     if (quiet >= QUIET_US) {
         step = MIN(quiet / 16, MAX(step, POLL_MAX_MS * 1000));
     }
-    if (r == CONSOLE_POLL || quiet < step) {
+    if (r == CONSOLE_POLL) {
         return now + step;
     }
     return r < 0 ? 0 : now + MAX(r * (gint64)1000, interval_us(l));
