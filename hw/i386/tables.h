@@ -139,4 +139,15 @@ typedef struct FwCfgFacts {
 } FwCfgFacts;
 bool fw_cfg_add_pc(FwCfg *f, const FwCfgFacts *facts, GError **err);
 
+/* ---- -kernel ---- */
+
+typedef struct KernelFacts {
+    const char *kernel, *initrd, *append;       /* as given; NULL: not */
+    uint64_t ram_below_4g;
+} KernelFacts;
+
+/* Gives the kernel, and the option ROM that starts it, to fw_cfg: Linux (bzImage and zImage, boot protocol 2.00 and later),
+ * multiboot 1, ELF with a PVH note. *rom is the ROM's file name, for the boot order; NULL without -kernel. */
+bool kernel_load(FwCfg *f, const KernelFacts *k, const char **rom, GError **err);
+
 #endif
