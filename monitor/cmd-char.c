@@ -130,12 +130,23 @@ static GHashTable *backend_opts(const char *type, json_t *data, GError **err)
 
 static json_t *chardev_add(Monitor *mon, json_t *args, GError **err)
 {
+    const char *id = arg_str(args, "id");
     json_t *backend = json_object_get(args, "backend");
     const char *type = arg_str(backend, "type");
-    g_autoptr(GHashTable) opts = backend_opts(type, json_object_get(backend, "data"), err);
-    Chardev *c = opts ? chr_new(!strcmp(type, "console") ? "stdio" : type, arg_str(args, "id"), opts, err) : NULL;
+    g_autoptr(GHashTable) opts = NULL;
+    g_autoptr(GError) why = NULL;
+    Chardev *c = NULL;
 
-    if (c && g_str_has_prefix(chr_filename(c), "pty:"))
+    if (chr_find(id)) {
+        error_set(err, "Chardev with id '%s' already exists", id);
+        return NULL;
+    }
+    opts = backend_opts(type, json_object_get(backend, "data"), &why);
+    if (opts)
+        c = chr_new(!strcmp(type, "console") ? "stdio" : type, id, opts, &why);
+    if (!c)
+        error_set(err, "Failed to add chardev '%s': %s", id, why->message);
+    else if (g_str_has_prefix(chr_filename(c), "pty:"))
         return json_pack("{s:s}", "pty", chr_filename(c) + 4);
     return NULL;
 }

@@ -159,10 +159,16 @@ static void print_cpus(Monitor *mon, json_t *args)
 /* Every place in the topology, the last one first. */
 static json_t *query_hotpluggable_cpus(Monitor *mon, json_t *args, GError **err)
 {
-    json_t *a = json_array();
     X86Cpu *first = x86_cpu(mon_machine, 0);
+    json_t *a;
 
-    for (unsigned n = MAX(mon_machine->cfg->smp.max_cpus, mon_machine->cfg->smp.cpus); first && n-- > 0;) {
+    if (!first) {
+        error_set(err, "The feature 'query-hotpluggable-cpus' is not enabled");
+        return NULL;
+    }
+    a = json_array();
+
+    for (unsigned n = MAX(mon_machine->cfg->smp.max_cpus, mon_machine->cfg->smp.cpus); n-- > 0;) {
         json_t *o = json_pack("{s:s,s:i,s:o}", "type", first->dev.type->name, "vcpus-count", 1, "props",
                               cpu_props(mon_machine->cfg, n));
 
@@ -180,9 +186,14 @@ static json_t *query_hotpluggable_cpus(Monitor *mon, json_t *args, GError **err)
 static void print_hotpluggable_cpus(Monitor *mon, json_t *args)
 {
     static const char *const props[] = { "socket-id", "die-id", "core-id", "thread-id" };
-    json_t *a = query_hotpluggable_cpus(mon, args, NULL), *o;
+    GError *err = NULL;
+    json_t *a = query_hotpluggable_cpus(mon, args, &err), *o;
     size_t i;
 
+    if (err) {
+        mon_print_error(mon, err);
+        return;
+    }
     mon_printf(mon, "Hotpluggable CPUs:\n");
     json_array_foreach(a, i, o) {
         const char *path = arg_str(o, "qom-path");

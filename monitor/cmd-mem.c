@@ -54,9 +54,10 @@ static bool read_memory(Monitor *mon, uint64_t addr, void *buf, size_t len, bool
 {
     Vcpu *v = mon_vcpu(mon);
 
-    if (physical)
-        mem_copy(mon_machine, addr, buf, len, false);
-    return physical || (v && x86_memory_rw(x86_cpu_of(v), addr, buf, len, false));
+    if (!physical)
+        return x86_memory_rw(x86_cpu_of(v), addr, buf, len, false);
+    mem_copy(mon_machine, addr, buf, len, false);
+    return true;
 }
 
 static void dump(Monitor *mon, json_t *args, bool physical)
@@ -69,6 +70,10 @@ static void dump(Monitor *mon, json_t *args, bool physical)
 
     if (format == 'i') {
         mon_printf(mon, "there is no disassembler: /%" PRId64 "xb shows the bytes\n", count * 8);
+        return;
+    }
+    if (!physical && !mon_vcpu(mon)) {
+        mon_printf(mon, "Can not dump without CPU\n");
         return;
     }
     per_line = size == 1 ? 8 : 16 / size;
@@ -161,7 +166,7 @@ static json_t *save(Monitor *mon, json_t *args, bool physical, GError **err)
 {
     uint64_t begin = arg_int(args, "val", 0), addr = begin;
     int64_t size = arg_int(args, "size", 0), left = size;
-    int64_t cpu = arg_int(args, "cpu-index", mon->cpu);
+    int64_t cpu = arg_int(args, "cpu-index", mon->cpu);    /* QMP's default: 0 */
     const char *path = arg_str(args, "filename");
     Vcpu *v = cpu >= 0 && cpu < mon_machine->vcpus->len ? g_ptr_array_index(mon_machine->vcpus, cpu) : NULL;
     uint8_t buf[16384];
@@ -208,6 +213,19 @@ static json_t *pmemsave(Monitor *mon, json_t *args, GError **err)
     return save(mon, args, true, err);
 }
 
+static void hmp_memsave(Monitor *mon, json_t *args)
+{
+    GError *err = NULL;
+
+    if (!mon_vcpu(mon)) {
+        mon_printf(mon, "No CPU available\n");
+        return;
+    }
+    save(mon, args, false, &err);
+    if (err)
+        mon_print_error(mon, err);
+}
+
 /* ---- Addresses ---- */
 
 static void gva2gpa(Monitor *mon, json_t *args)
@@ -234,7 +252,7 @@ const MonCommand commands_mem[] = {
     { "o", "fmt:fmt addr:int val:int", "/fmt addr value", "I/O port write", .print = port_write },
     { "sum", "start:int size:int", "addr size", "compute the checksum of a memory region", .print = sum },
     { "memsave", "val:expr size:int filename:str", "addr size file", "save to disk virtual memory dump starting at 'addr' of size 'size'",
-      .qmp = "memsave", .in = "{val:int size:int filename:str *cpu-index:int}", .run = memsave },
+      .qmp = "memsave", .in = "{val:int size:int filename:str *cpu-index:int}", .run = memsave, .print = hmp_memsave },
     { "pmemsave", "val:expr size:int filename:str", "addr size file", "save to disk physical memory dump starting at 'addr' of size 'size'",
       .qmp = "pmemsave", .in = "{val:int size:int filename:str}", .run = pmemsave },
     { "gva2gpa", "addr:expr", "addr", "print the guest physical address corresponding to a guest virtual address", .print = gva2gpa },

@@ -128,12 +128,17 @@ void monitor_suspend(Monitor *mon)
     mon->suspended++;
 }
 
+static bool is_alive(Monitor *mon)
+{
+    return monitors && g_ptr_array_find(monitors, mon, NULL);
+}
+
 static gboolean resume_later(gpointer opaque)
 {
     Monitor *mon = opaque;
 
     /* The monitor may have gone meanwhile. */
-    if (!monitors || !g_ptr_array_find(monitors, mon, NULL))
+    if (!is_alive(mon))
         return G_SOURCE_REMOVE;
     if (mon->suspended && !--mon->suspended) {
         if (mon->rl)
@@ -155,11 +160,27 @@ void monitor_resume(Monitor *mon)
 
 /* ---- Coming and going of the other end ---- */
 
-static void greet(Monitor *mon)
+/* From the main loop: while the machine is being made, a serial port may yet take the mux's input. */
+static gboolean greet(gpointer opaque)
 {
+    Monitor *mon = opaque;
+
+    if (!is_alive(mon) || mon->greeted || mon->mux_out || !chr_is_open(&mon->fe))
+        return G_SOURCE_REMOVE;
     mon->greeted = true;
     mon_printf(mon, "QEMU %s monitor - type 'help' for more information\n", MONITOR_VERSION);
     if (mon->rl)
+        readline_show_prompt(mon->rl);
+    monitor_flush(mon);
+    return G_SOURCE_REMOVE;
+}
+
+static void mux_in(Monitor *mon)
+{
+    mon->mux_out = false;
+    if (!mon->greeted)
+        g_idle_add_full(G_PRIORITY_DEFAULT, greet, mon, NULL);
+    else if (mon->rl && !mon->suspended)
         readline_show_prompt(mon->rl);
     monitor_flush(mon);
 }
@@ -168,8 +189,7 @@ static void hmp_event(Monitor *mon, ChrEvent event)
 {
     switch (event) {
     case CHR_EVENT_OPENED:
-        if (!mon->mux_out)
-            greet(mon);
+        g_idle_add_full(G_PRIORITY_DEFAULT, greet, mon, NULL);
         break;
     case CHR_EVENT_CLOSED:
         mon->greeted = false;
@@ -179,19 +199,12 @@ static void hmp_event(Monitor *mon, ChrEvent event)
             readline_restart(mon->rl);
         break;
     case CHR_EVENT_MUX_IN:
-        mon->mux_out = false;
-        if (!chr_is_open(&mon->fe))
-            break;
-        if (!mon->greeted) {
-            greet(mon);
-        } else if (mon->rl && !mon->suspended) {
-            mon_puts(mon, "\n");
-            readline_show_prompt(mon->rl);
-        }
-        monitor_flush(mon);
+        mux_in(mon);
         break;
     case CHR_EVENT_MUX_OUT:
         /* What is said meanwhile is kept for the way back. */
+        if (mon->greeted && !mon->suspended)
+            mon_puts(mon, "\n");
         monitor_flush(mon);
         mon->mux_out = true;
         break;

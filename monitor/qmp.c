@@ -80,12 +80,12 @@ static const MonCommand *find_for(Monitor *mon, const char *name, bool oob, GErr
 {
     const MonCommand *c = qmp_find_command(name);
 
-    if (!c) {
+    if (!mon->negotiated && strcmp(name, "qmp_capabilities")) {
+        error_set_class(err, ERR_COMMAND_NOT_FOUND, "Expecting capabilities negotiation with 'qmp_capabilities'");
+    } else if (!c) {
         error_set_class(err, ERR_COMMAND_NOT_FOUND, "The command %s has not been found", name);
     } else if (oob && !(c->flags & CMD_OOB)) {
         error_set(err, "The command %s does not support OOB", name);
-    } else if (!mon->negotiated && strcmp(name, "qmp_capabilities")) {
-        error_set_class(err, ERR_COMMAND_NOT_FOUND, "Expecting capabilities negotiation with 'qmp_capabilities'");
     } else if (mon->negotiated && !strcmp(name, "qmp_capabilities")) {
         error_set_class(err, ERR_COMMAND_NOT_FOUND, "Capabilities negotiation is already complete, command ignored");
     } else {
