@@ -276,22 +276,36 @@ void listener_pause(DisplayListener *l, bool on)
 
 /* ---- The device's side ---- */
 
-Console *console_new_kind(const ConsoleOps *ops, void *opaque, bool text)
+/* The lowest free index; the first graphics consoles come before the text consoles, which exist before any device. */
+static void place(Console *con, bool text)
 {
-    Console *con = g_new0(Console, 1);
     unsigned i = 0;
 
     if (!consoles) {
         consoles = g_ptr_array_new();
     }
-    while (i < consoles->len && g_ptr_array_index(consoles, i)) {
-        i++;
+    for (; i < consoles->len && g_ptr_array_index(consoles, i); i++) {
+        if (!text && !listeners && ((Console *)g_ptr_array_index(consoles, i))->text) {
+            break;
+        }
     }
-    if (i == consoles->len) {
-        g_ptr_array_add(consoles, NULL);
+    if (i < consoles->len && !g_ptr_array_index(consoles, i)) {
+        g_ptr_array_index(consoles, i) = con;
+    } else {
+        g_ptr_array_insert(consoles, i, con);
     }
-    g_ptr_array_index(consoles, i) = con;
-    con->index = i;
+    for (i = 0; i < consoles->len; i++) {
+        if (g_ptr_array_index(consoles, i)) {
+            ((Console *)g_ptr_array_index(consoles, i))->index = i;
+        }
+    }
+}
+
+Console *console_new_kind(const ConsoleOps *ops, void *opaque, bool text)
+{
+    Console *con = g_new0(Console, 1);
+
+    place(con, text);
     con->ops = ops;
     con->opaque = opaque;
     con->text = text;
@@ -299,7 +313,7 @@ Console *console_new_kind(const ConsoleOps *ops, void *opaque, bool text)
     for (GSList *j = listeners; j; j = j->next) {
         DisplayListener *l = j->data;
 
-        if (!l->shown && !l->con) {
+        if (!text && !l->shown && !l->con) {
             listener_set_shown(l, con);
         }
     }

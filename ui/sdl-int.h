@@ -9,13 +9,15 @@
 #include <pixman.h>
 
 typedef enum NoteKind {
-    NOTE_KEY, NOTE_MOTION, NOTE_POSITION, NOTE_BUTTON, NOTE_WHEEL, NOTE_RELEASE_KEYS, NOTE_CONSOLE, NOTE_VISIBLE, NOTE_CLOSE,
+    NOTE_KEY, NOTE_TEXT, NOTE_MOTION, NOTE_POSITION, NOTE_BUTTON, NOTE_WHEEL, NOTE_RELEASE_KEYS, NOTE_CONSOLE, NOTE_VISIBLE, NOTE_CLOSE,
 } NoteKind;
 
 typedef struct Note {
     NoteKind kind;
     int a, b;               /* key, down; dx, dy; x, y; button, down; wheel y, x; console; visible */
     int w, h;               /* NOTE_POSITION: of what */
+    bool ctrl;              /* NOTE_KEY */
+    char text[32];          /* NOTE_TEXT: UTF-8 */
 } Note;
 
 typedef struct SdlShared {
@@ -28,7 +30,7 @@ typedef struct SdlShared {
     pixman_box32_t changed; /* empty: x1 >= x2 */
 
     /* What the window is to show and know. */
-    bool running, absolute, quit;
+    bool running, absolute, text, quit;     /* text: keys go to a terminal */
     bool woken;             /* a wake-up event is under way */
 
     /* What the main thread is to do. */

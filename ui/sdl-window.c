@@ -24,7 +24,7 @@ typedef struct SdlWindow {
     SDL_Rect shown;             /* where it is in the window */
     SDL_Surface *picture;       /* wraps SdlShared's pixels while its lock is held */
     bool scaled;                /* the user chose the window's size */
-    bool full_screen, grabbed, running, absolute, visible;
+    bool full_screen, grabbed, running, absolute, text, visible;
     bool sent[QKEY_COUNT];      /* keys that the guest knows to be down */
 } SdlWindow;
 
@@ -249,7 +249,17 @@ static void on_key(const SDL_KeyboardEvent *e)
         release_keys();
     } else if (key && (down || win.sent[key])) {
         win.sent[key] = down;
-        sdl_note(&(Note){ .kind = NOTE_KEY, .a = key, .b = down });
+        sdl_note(&(Note){ .kind = NOTE_KEY, .a = key, .b = down, .ctrl = e->keysym.mod & KMOD_CTRL });
+    }
+}
+
+static void on_text(const SDL_TextInputEvent *e)
+{
+    Note n = { .kind = NOTE_TEXT };
+
+    if (!is_hot(SDL_GetModState())) {
+        g_strlcpy(n.text, e->text, sizeof n.text);
+        sdl_note(&n);
     }
 }
 
@@ -336,7 +346,7 @@ static void on_window(const SDL_WindowEvent *e)
 static bool on_wake(void)
 {
     SdlShared *sh = &sdl_shared;
-    bool pointer, title, resized;
+    bool pointer, title, resized, text;
 
     g_mutex_lock(&sh->lock);
     sh->woken = false;
@@ -347,6 +357,8 @@ static bool on_wake(void)
     pointer = win.absolute != sh->absolute;
     title = win.running != sh->running;
     resized = sh->resized;
+    text = win.text != sh->text;
+    win.text = sh->text;
     win.absolute = sh->absolute;
     win.running = sh->running;
     win.width = sh->width;
@@ -366,6 +378,11 @@ static bool on_wake(void)
         }
         update_pointer();
     }
+    if (text && win.text) {
+        SDL_StartTextInput();
+    } else if (text) {
+        SDL_StopTextInput();
+    }
     if (title) {
         update_title();
     }
@@ -381,6 +398,9 @@ static bool on_event(const SDL_Event *e)
     case SDL_KEYDOWN:
     case SDL_KEYUP:
         on_key(&e->key);
+        break;
+    case SDL_TEXTINPUT:
+        on_text(&e->text);
         break;
     case SDL_MOUSEMOTION:
         on_motion(&e->motion);

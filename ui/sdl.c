@@ -63,11 +63,13 @@ static const DisplayListenerOps listener_ops = {
 
 static void mode_changed(void *opaque)
 {
-    bool absolute = input_is_absolute(listener.shown), differs;
+    bool text = listener.shown && !console_is_graphic(listener.shown);
+    bool absolute = text || input_is_absolute(listener.shown), differs;     /* a terminal needs no grab */
 
     g_mutex_lock(&sdl_shared.lock);
-    differs = sdl_shared.absolute != absolute;
+    differs = sdl_shared.absolute != absolute || sdl_shared.text != text;
     sdl_shared.absolute = absolute;
+    sdl_shared.text = text;
     g_mutex_unlock(&sdl_shared.lock);
     if (differs) {
         window_wake();
@@ -110,10 +112,23 @@ static void show_console(unsigned n)
 static void obey(const Note *n)
 {
     Console *con = listener.shown;
+    bool text = con && !console_is_graphic(con);
 
+    if (text && n->kind >= NOTE_MOTION && n->kind <= NOTE_WHEEL) {
+        return;
+    }
     switch (n->kind) {
     case NOTE_KEY:
-        input_send_key(con, n->a, n->b);
+        if (!text) {
+            input_send_key(con, n->a, n->b);
+        } else if (n->b) {
+            text_console_key(con, n->a, n->ctrl);
+        }
+        break;
+    case NOTE_TEXT:
+        if (text) {
+            text_console_type(con, n->text);
+        }
         break;
     case NOTE_MOTION:
         input_send_rel(con, INPUT_AXIS_X, n->a);

@@ -1,4 +1,5 @@
 /* The user interface's view of the machine: run state, shutdown, delays in guest time (sendkey). */
+#include "chardev/char.h"
 #include "hw/display/display.h"
 
 typedef struct DisplayHost {
@@ -59,4 +60,33 @@ void display_connect(Machine *m)
     ui_set_host(&host);
     machine_observe_state(m, state_changed, h);
     machine_observe_exit(m, machine_ends, h);
+}
+
+/* ---- Text consoles ---- */
+
+static void vc_input(void *opaque, const uint8_t *bytes, int len)
+{
+    chr_vc_input(opaque, bytes, len);
+}
+
+static void *vc_create(Chardev *chr, unsigned width, unsigned height, unsigned cols, unsigned rows, GError **err)
+{
+    return text_console_new(chr_id(chr), cols ? cols : width / 8, rows ? rows : height / 16, vc_input, chr, err);
+}
+
+static void vc_write(void *console, const uint8_t *buf, int len)
+{
+    text_console_write(console, buf, len);
+}
+
+static void vc_destroy(void *console)
+{
+    text_console_free(console);
+}
+
+void display_enable_vc(void)
+{
+    static const ChrVcOps ops = { .create = vc_create, .write = vc_write, .destroy = vc_destroy };
+
+    chr_set_vc_ops(&ops);
 }
