@@ -9,7 +9,11 @@
 #define FW_CFG 0x510
 #define DMA_HIGH 0x514
 #define DMA_LOW 0x518
-#define STACK 0x7c00
+#define STACK 0x7bf0                    /* downwards; what the BIOS says is kept above: */
+#define MAP_ENTRIES 0x7bf0
+#define MEM_UPPER 0x7bf4                /* KiB from 1 MiB on */
+#define MEM_LOWER 0x7bf8
+#define RSDP 0x7bfc
 #define MAP 0xa000
 #define KERNEL_ENTRY 0x10
 #define CMDLINE_ADDR 0x13
@@ -68,6 +72,10 @@ start:
     mov $STACK, %esp
     mov %ax, %ds
     mov %ax, %es
+    cmpb $0, %cs:kind - kernel_rom
+    je pieces_begin
+    call ask_bios                       /* first: a kernel may well overwrite the BIOS */
+pieces_begin:
     mov $pieces - kernel_rom, %si
 copy:
     mov %cs:(%si), %al
@@ -138,11 +146,8 @@ copied:
     xor %ebp, %ebp
     lret
 
-/* Memory map: entries of 24 bytes; multiboot's begin with their length. ebp = their number, esi = boot information. */
-protected:
-    mov $SETUP_ADDR, %al
-    call item
-    mov %eax, %esi
+/* Memory map: entries of 24 bytes; multiboot's begin with their length. Sizes of memory; the RSDP. */
+ask_bios:
     mov $MAP, %di
     xor %ebx, %ebx
     xor %ebp, %ebp
@@ -165,44 +170,55 @@ protected:
     je 6f
     test %ebx, %ebx
     jnz 4b
-6:  cli
-    cmpb $1, %cs:kind - kernel_rom
-    jne pvh
-
-    imul $24, %ebp, %ebp
-    mov %ebp, 44(%si)                   /* mmap_length */
+6:  mov %ebp, MAP_ENTRIES
     mov $0xe801, %ax
     xor %ecx, %ecx
     xor %edx, %edx
     int $0x15
-    cli
     movzwl %cx, %ecx
     movzwl %dx, %edx
     shl $6, %edx
     add %edx, %ecx
-    mov %ecx, 8(%si)                    /* mem_upper, in KiB; then mem_lower */
+    mov %ecx, MEM_UPPER
     int $0x12
     cli
     movzwl %ax, %eax
-    mov %eax, 4(%si)
-    mov $0x2badb002, %ebp
-    jmp enter
-
-pvh:
-    mov %ebp, 48(%si)                   /* memmap_entries */
-    mov $0xe000, %ax                    /* RSDP: SeaBIOS has it below 1 MiB */
+    mov %eax, MEM_LOWER
+    xor %eax, %eax
+    mov %eax, RSDP
+    mov $0xe000, %ax                    /* SeaBIOS has it below 1 MiB, at a multiple of 16 */
 8:  mov %ax, %es
     cmpl $0x20445352, %es:0
     jne 9f
     cmpl $0x20525450, %es:4
     jne 9f
-    movzwl %ax, %eax
     shl $4, %eax
-    mov %eax, 32(%si)
-    jmp 10f
+    mov %eax, RSDP
+    ret
 9:  inc %ax
     jnz 8b
-10: xor %ebp, %ebp
+    ret
+
+protected:
+    mov $SETUP_ADDR, %al
+    call item
+    mov %eax, %esi
+    cmpb $1, %cs:kind - kernel_rom
+    jne pvh
+    imul $24, MAP_ENTRIES, %eax
+    mov %eax, 44(%si)                   /* mmap_length */
+    mov MEM_UPPER, %eax
+    mov %eax, 8(%si)                    /* mem_upper */
+    mov MEM_LOWER, %eax
+    mov %eax, 4(%si)                    /* mem_lower */
+    mov $0x2badb002, %ebp
+    jmp enter
+pvh:
+    mov MAP_ENTRIES, %eax
+    mov %eax, 48(%si)                   /* memmap_entries */
+    mov RSDP, %eax
+    mov %eax, 32(%si)                   /* rsdp_paddr */
+    xor %ebp, %ebp
 
 /* To the entry point, with flat segments; eax = ebp, ebx = esi. */
 enter:
