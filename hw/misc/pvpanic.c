@@ -8,11 +8,11 @@
 
 enum { PANICKED = 1, CRASH_LOADED = 2 };
 
-static void handle_event(Device *d, uint8_t supported, uint8_t event)
+/* Like QEMU's, it takes events that it does not offer. */
+static void handle_event(Device *d, uint8_t event)
 {
     if (event & ~(PANICKED | CRASH_LOADED))
         log_guest("pvpanic: unknown event 0x%x\n", event);
-    event &= supported;
     if (event & PANICKED)
         machine_guest_panicked(d->machine, CAUSE_GUEST_PANIC);
     else if (event & CRASH_LOADED)
@@ -34,7 +34,7 @@ static uint64_t isa_read(void *opaque, uint64_t off, unsigned size)
 
 static void isa_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
 {
-    handle_event(opaque, ((Pvpanic *)opaque)->events, val);
+    handle_event(opaque, val);
 }
 
 static bool isa_realize(Device *d, GError **err)
@@ -69,7 +69,7 @@ static uint64_t pci_read(void *opaque, uint64_t off, unsigned size)
 
 static void pci_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
 {
-    handle_event(opaque, ((PvpanicPci *)opaque)->events, val);
+    handle_event(opaque, val);
 }
 
 static const RegionOps pci_ops = { .read = pci_read, .write = pci_write, .min = 1, .max = 1 };
