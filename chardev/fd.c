@@ -141,11 +141,10 @@ static void fd_read(Chardev *c)
     if (n > 0) {
         chr_be_read(c, buf, n);
     } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+        /* The end of the input; output goes on. */
         chr_reader_free(f->reader);
         f->reader = NULL;
-        /* The end of standard input or of a file is no end of the output. */
-        if (f->in == f->out)
-            chr_be_event(c, CHR_EVENT_CLOSED);
+        chr_be_event(c, CHR_EVENT_CLOSED);
     }
 }
 

@@ -19,15 +19,26 @@ static int result(int r)
     return r < 0 ? -errno : r;
 }
 
+/* Answers are kept: some are asked for at each exchange of registers. */
 int kvm_check(unsigned cap)
 {
+    static struct { int value; bool known; } cache[256];
     int r;
 
-    if (kvm.fd < 0) {
+    if (kvm.vm < 0) {
+        memset(cache, 0, sizeof(cache));
         return 0;
     }
-    r = ioctl(kvm.vm >= 0 ? kvm.vm : kvm.fd, KVM_CHECK_EXTENSION, (unsigned long)cap);
-    return MAX(r, 0);
+    if (cap < G_N_ELEMENTS(cache) && cache[cap].known) {
+        return cache[cap].value;
+    }
+    r = ioctl(kvm.vm, KVM_CHECK_EXTENSION, (unsigned long)cap);
+    r = MAX(r, 0);
+    if (cap < G_N_ELEMENTS(cache)) {
+        cache[cap].value = r;
+        cache[cap].known = true;
+    }
+    return r;
 }
 
 int kvm_sys_ioctl(unsigned long req, void *arg)

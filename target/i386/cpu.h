@@ -15,6 +15,7 @@
 #include "accel/accel.h"
 #include "hw/core/device.h"
 #include "hw/core/machine.h"
+#include "target/i386/props.h"
 
 typedef struct X86Cpu X86Cpu;
 typedef struct X86Model X86Model;       /* a row of the table of models */
@@ -139,7 +140,7 @@ struct X86Cpu {
     uint32_t index;                     /* among the possible CPUs; UINT32_MAX: from the topology ids */
     uint32_t apic_id;                   /* property apic-id */
     int32_t socket_id, die_id, core_id, thread_id, node_id; /* properties; -1: not given */
-    struct X86Props *props;             /* properties as given, until realize makes a spec of them */
+    X86Props props;                     /* properties as given; realize makes a spec of them */
     void *xsave;                        /* page-aligned buffer for KVM_GET/SET_XSAVE */
     void *msrs;                         /* struct kvm_msrs with room for all */
     bool put_lapic;                     /* the LAPIC's registers are newer than KVM's, too */

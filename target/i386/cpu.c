@@ -1,0 +1,370 @@
+/*
+ * CPUs as devices: -cpu, the types (one a model), making and resetting them.
+ */
+#include "target/i386/cpu-int.h"
+#include "target/i386/hyperv.h"
+#include "accel/kvm/kvm.h"
+#include "util/error.h"
+
+/* ---- -cpu ---- */
+
+typedef struct Setting { char *name, *value; char kind; } Setting;     /* kind: '=', '+', '-' */
+
+static void free_setting(void *p)
+{
+    Setting *s = p;
+
+    g_free(s->name);
+    g_free(s->value);
+    g_free(s);
+}
+
+/* "12G" and the like in Hz, with decimal units. */
+static bool parse_hz(const char *text, char **out)
+{
+    static const char units[] = "KMGT";
+    char *end;
+    double v = g_ascii_strtod(text, &end);
+    const char *u = *end ? strchr(units, g_ascii_toupper(*end)) : NULL;
+
+    if (end == text || (*end && (!u || end[1])) || v < 0) {
+        return false;
+    }
+    for (int i = u ? (int)(u - units) : -1; i >= 0; i--) {
+        v *= 1000;
+    }
+    if (v >= 9e18) {
+        return false;
+    }
+    *out = g_strdup_printf("%" G_GINT64_FORMAT, (gint64)v);
+    return true;
+}
+
+static bool parse_setting(const char *text, Setting *s, GError **err)
+{
+    const char *eq = strchr(text, '=');
+
+    if (*text == '+' || *text == '-') {
+        s->kind = *text;
+        s->name = g_strdup(text + 1);
+        s->value = g_strdup(*text == '+' ? "on" : "off");
+    } else {
+        s->kind = '=';
+        s->name = eq ? g_strndup(text, eq - text) : g_strdup(text);
+        s->value = g_strdup(eq ? eq + 1 : "on");
+    }
+    g_strdelimit(s->name, "_", '-');
+    if (!strcmp(s->name, "tsc-freq")) {
+        char *hz;
+
+        if (!parse_hz(s->value, &hz)) {
+            return error_set(err, "bad numerical value %s", s->value);
+        }
+        g_free(s->name);
+        g_free(s->value);
+        s->name = g_strdup("tsc-frequency");
+        s->value = hz;
+    }
+    return true;
+}
+
+static void warn_ambiguous(const GPtrArray *settings)
+{
+    bool said = false;
+
+    for (unsigned i = 0; i < settings->len; i++) {
+        const Setting *a = g_ptr_array_index(settings, i);
+
+        for (unsigned j = 0; a->kind != '=' && j < settings->len; j++) {
+            const Setting *b = g_ptr_array_index(settings, j);
+
+            if (b->kind == '=' && !strcmp(a->name, b->name)) {
+                warn_report("Ambiguous CPU model string. Don't mix both \"%c%s\" and \"%s=%s\"", a->kind, a->name, b->name, b->value);
+                said = true;
+            }
+        }
+    }
+    if (said) {
+        warn_report("Compatibility of ambiguous CPU model strings won't be kept on future QEMU versions");
+    }
+}
+
+static bool parse_cpu(const char *text, const X86ModelName **model, GPtrArray *settings, GError **err)
+{
+    g_auto(GStrv) parts = g_strsplit(text, ",", -1);
+
+    *model = parts[0] ? x86_model_find(parts[0]) : NULL;
+    if (!*model) {
+        return error_set(err, "unable to find CPU model '%s'", parts[0] ? parts[0] : "");
+    }
+    if ((*model)->kind == MODEL_HOST && !accel_is_kvm()) {
+        return error_set(err, "CPU model 'host' requires KVM");
+    }
+    for (unsigned i = 1; parts[i]; i++) {
+        Setting *s = g_new0(Setting, 1);
+
+        g_ptr_array_add(settings, s);
+        if (!parse_setting(parts[i], s, err)) {
+            return false;
+        }
+    }
+    warn_ambiguous(settings);
+    return true;
+}
+
+/* feat=on|off in order, then all of +feat, then all of -feat. */
+static bool apply_settings(Device *d, const GPtrArray *settings, GError **err)
+{
+    static const char order[] = "=+-";
+
+    for (unsigned k = 0; k < 3; k++) {
+        for (unsigned i = 0; i < settings->len; i++) {
+            const Setting *s = g_ptr_array_index(settings, i);
+
+            if (s->kind == order[k] && !device_set(d, s->name, s->value, err)) {
+                if (s->kind == '=') {
+                    g_prefix_error(err, "can't apply global %s.%s=%s: ", d->type->name, s->name, s->value);
+                }
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* ---- The device ---- */
+
+static void hv_given(const Property *p, X86Cpu *c)
+{
+    if (p->off == offsetof(X86Cpu, props.hv) && c->dev.set_props && g_hash_table_contains(c->dev.set_props, p->name)) {
+        c->props.hv_given |= 1ull << p->bit;
+    }
+}
+
+static bool make_spec(X86Cpu *c, GError **err)
+{
+    X86Topology topo = x86_topology(c->dev.machine->cfg);
+
+    for (const Property *p = x86_cpu_props; p->name; p++) {
+        hv_given(p, c);
+    }
+    if (c->props.hv_vendor_id && strlen(c->props.hv_vendor_id) > 12) {
+        warn_report("hv-vendor-id truncated to 12 characters");
+    }
+    c->own_spec = x86_spec_new(&x86_model_names[c->dev.type - x86_cpu_types], &c->props, &topo, err);
+    c->spec = c->own_spec;
+    return c->spec;
+}
+
+/* Where in the topology a CPU from device_add goes: from apic-id, or from socket-, die-, core- and thread-id. */
+static bool find_place(X86Cpu *c, GError **err)
+{
+    Machine *m = c->dev.machine;
+    X86Topology t = x86_topology(m->cfg);
+
+    for (unsigned i = 0; i < m->cfg->smp.max_cpus; i++) {
+        unsigned thread = i % t.threads, core = i / t.threads % t.cores, die = i / t.threads / t.cores % t.dies;
+        unsigned socket = i / t.threads / t.cores / t.dies;
+
+        if (c->apic_id != UINT32_MAX ? x86_apic_id(&t, i) == c->apic_id
+            : c->socket_id == (int)socket && (c->die_id < 0 ? t.dies == 1 : c->die_id == (int)die) && c->core_id == (int)core
+              && c->thread_id == (int)thread) {
+            c->index = i;
+            return true;
+        }
+    }
+    if (c->apic_id == UINT32_MAX && (c->socket_id < 0 || c->core_id < 0 || c->thread_id < 0)) {
+        return error_set(err, "CPU %s is not set", c->socket_id < 0 ? "socket-id" : c->core_id < 0 ? "core-id" : "thread-id");
+    }
+    return error_set(err, "Invalid CPU socket-id, core-id, thread-id or apic-id: -smp has no such place");
+}
+
+static bool take_place(X86Cpu *c, GError **err)
+{
+    Machine *m = c->dev.machine;
+    X86Topology t = x86_topology(m->cfg);
+
+    if (c->index == UINT32_MAX && !find_place(c, err)) {
+        return false;
+    }
+    for (unsigned i = 0; i < m->vcpus->len; i++) {
+        if (((Vcpu *)g_ptr_array_index(m->vcpus, i))->index == c->index) {
+            return error_set(err, "CPU[%u] with APIC ID %u exists", c->index, x86_apic_id(&t, c->index));
+        }
+    }
+    c->apic_id = x86_apic_id(&t, c->index);
+    c->thread_id = c->index % t.threads;
+    c->core_id = c->index / t.threads % t.cores;
+    c->die_id = c->index / t.threads / t.cores % t.dies;
+    c->socket_id = c->index / t.threads / t.cores / t.dies;
+    return true;
+}
+
+static bool x86_cpu_realize(Device *d, GError **err)
+{
+    X86Cpu *c = DEVICE(d, X86Cpu);
+
+    if (!take_place(c, err) || (!c->spec && !make_spec(c, err))) {
+        return false;
+    }
+    d->instance_id = c->index;
+    c->vcpu = (Vcpu){ .index = c->index, .apic_id = c->apic_id, .cpu = c, .fd = -1, .ops = &x86_vcpu_ops };
+    if (!x86_lapic_create(c, err)) {
+        return false;
+    }
+    x86_cpu_reset(c);
+    if (!accel->vcpu_create(&c->vcpu, err)) {
+        return false;
+    }
+    g_ptr_array_add(d->machine->vcpus, &c->vcpu);
+    return true;
+}
+
+static void x86_cpu_unrealize(Device *d)
+{
+    X86Cpu *c = DEVICE(d, X86Cpu);
+
+    g_ptr_array_remove(d->machine->vcpus, &c->vcpu);
+    accel->vcpu_destroy(&c->vcpu);
+    g_free(c->xsave);
+    g_free(c->msrs);
+    g_free(c->nested);
+    x86_spec_free(c->own_spec);
+}
+
+static void reset_hook(Device *d)
+{
+    x86_cpu_reset(DEVICE(d, X86Cpu));
+}
+
+#define TYPE(n) { \
+    .name = n "-x86_64-cpu", .category = CAT_CPU, .hotplug = true, .size = sizeof(X86Cpu), .props = x86_cpu_props, \
+    .state = &x86_cpu_state, .realize = x86_cpu_realize, .unrealize = x86_cpu_unrealize, .reset = reset_hook },
+#define MODEL(n, ...) TYPE(n)
+#define MODEL_ALIAS(n, v, m) TYPE(n)
+const DeviceType x86_cpu_types[] = {
+#include "target/i386/models.def"
+    TYPE("base") TYPE("host") TYPE("max")
+};
+#undef MODEL
+#undef MODEL_ALIAS
+const unsigned x86_cpu_type_count = G_N_ELEMENTS(x86_cpu_types);
+
+/* ---- Making the machine's CPUs ---- */
+
+static X86Cpu *new_cpu(Machine *m, const X86ModelName *model, unsigned index, GError **err)
+{
+    X86Cpu *c = DEVICE(device_new(m, &x86_cpu_types[model - x86_model_names], err), X86Cpu);
+
+    if (c) {
+        c->index = index;
+    }
+    return c;
+}
+
+/* The first CPU works out what -cpu means, the others share it. */
+static bool create_boot_cpus(Machine *m, const X86ModelName *model, const GPtrArray *settings, GError **err)
+{
+    X86Cpu *first = NULL;
+
+    for (unsigned i = 0; i < m->cfg->smp.cpus; i++) {
+        X86Cpu *c = new_cpu(m, model, i, err);
+
+        if (!c) {
+            return false;
+        }
+        if (!first) {
+            first = c;
+            if (!apply_settings(&c->dev, settings, err) || !make_spec(c, err)) {
+                device_free(&c->dev);
+                return false;
+            }
+            /* -cpu's, not the user's own device: its path is that of the board's parts. */
+            g_clear_pointer(&c->dev.set_props, g_hash_table_unref);
+        } else {
+            c->spec = first->spec;
+        }
+        if (!device_realize(&c->dev, NULL, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool x86_cpus_create(Machine *m, const char *default_model, GError **err)
+{
+    g_autoptr(GPtrArray) settings = g_ptr_array_new_with_free_func(free_setting);
+    const X86ModelName *model;
+
+    return parse_cpu(m->cfg->cpu ? m->cfg->cpu : default_model, &model, settings, err)
+           && create_boot_cpus(m, model, settings, err) && (!accel_is_kvm() || x86_kvmclock_create(m, err));
+}
+
+X86Cpu *x86_cpu_plug(Machine *m, unsigned index, GError **err)
+{
+    X86Cpu *boot = x86_cpu(m, 0);
+    X86Cpu *c = new_cpu(m, boot->spec->name, index, err);
+
+    if (!c) {
+        return NULL;
+    }
+    c->spec = boot->spec;
+    c->dev.hotplugged = true;
+    return device_realize(&c->dev, NULL, err) ? c : NULL;
+}
+
+X86Cpu *x86_cpu(Machine *m, unsigned i)
+{
+    return i < m->vcpus->len ? x86_cpu_of(g_ptr_array_index(m->vcpus, i)) : NULL;
+}
+
+X86Cpu *x86_cpu_current(void)
+{
+    Vcpu *v = vcpu_current();
+
+    return v ? x86_cpu_of(v) : NULL;
+}
+
+/* ---- What firmware tables need to know ---- */
+
+uint32_t x86_cpuid(X86Cpu *c, uint32_t leaf, uint32_t subleaf, unsigned reg)
+{
+    uint32_t r[4];
+
+    x86_spec_cpuid(c->spec, c->apic_id, leaf, subleaf, r);
+    return r[reg & 3];
+}
+
+unsigned x86_phys_bits(X86Cpu *c)
+{
+    return c->spec->phys_bits;
+}
+
+bool x86_is_amd(X86Cpu *c)
+{
+    return x86_spec_amd(c->spec);
+}
+
+uint64_t x86_feature_control(X86Cpu *c)
+{
+    enum { LOCKED = 1 << 0, VMX_OUTSIDE_SMX = 1 << 2, SGX_LC = 1 << 17, SGX = 1 << 18, LMCE = 1 << 20 };
+    uint64_t v = 0;
+
+    v |= x86_spec_has(c->spec, FW_1_ECX, F1_ECX_VMX) ? VMX_OUTSIDE_SMX : 0;
+    v |= x86_spec_has(c->spec, FW_7_0_EBX, F7_EBX_SGX) ? SGX : 0;
+    v |= x86_spec_has(c->spec, FW_7_0_ECX, F7_ECX_SGX_LC) ? SGX_LC : 0;
+    v |= c->mcg_cap & 1 << 27 ? LMCE : 0;
+    return v ? v | LOCKED : 0;
+}
+
+bool x86_cpu_in_long_mode(const X86Cpu *c)
+{
+    return c->efer & EFER_LMA;
+}
+
+unsigned x86_cpu_code_bits(const X86Cpu *c)
+{
+    uint32_t flags = c->segs[R_CS].flags;
+
+    return (c->efer & EFER_LMA) && (flags & SEG_L) ? 64 : (flags & SEG_B) ? 32 : 16;
+}

@@ -1,0 +1,110 @@
+/*
+ * kvmclock: the paravirtual clock that KVM keeps for its guests.  It is read when the machine stops and written when
+ * it starts again, so that it does not run on meanwhile; a guest that was told of a stop does not take it for a hang.
+ */
+#include "target/i386/cpu-int.h"
+#include "accel/kvm/kvm.h"
+#include "util/error.h"
+
+typedef struct KvmClock {
+    Device dev;
+
+    /* guest state */
+    uint64_t clock;             /* ns, while the machine is stopped */
+    bool reliable;              /* did not jump while it ran */
+
+    /* host side */
+    bool valid;                 /* clock is to be written at the next start */
+    bool runs;
+} KvmClock;
+
+static void stopped(KvmClock *k)
+{
+    if (!k->valid) {
+        k->valid = kvm_clock_get(&k->clock, &k->reliable) == 0;
+    }
+}
+
+static void tell_guest(Vcpu *v, void *arg)
+{
+    kvm_vcpu_ioctl(v, KVM_KVMCLOCK_CTRL, NULL);     /* refused when the guest uses no kvmclock */
+}
+
+static void started(KvmClock *k)
+{
+    Machine *m = k->dev.machine;
+
+    if (k->valid && kvm_clock_set(k->clock) < 0) {
+        error_report("KVM does not take the kvmclock");
+    }
+    k->valid = false;
+    for (unsigned i = 0; i < m->vcpus->len && kvm_check(KVM_CAP_KVMCLOCK_CTRL); i++) {
+        accel->vcpu_call(g_ptr_array_index(m->vcpus, i), tell_guest, NULL);
+    }
+}
+
+static void on_state(void *opaque, bool running, RunState s)
+{
+    KvmClock *k = opaque;
+
+    if (running) {
+        started(k);
+    } else if (k->runs) {
+        stopped(k);
+    }
+    k->runs = running;
+}
+
+static bool kvmclock_realize(Device *d, GError **err)
+{
+    machine_observe_state(d->machine, on_state, d);
+    return true;
+}
+
+static void kvmclock_unrealize(Device *d)
+{
+    machine_unobserve_state(d->machine, on_state, d);
+}
+
+static bool kvmclock_loaded(void *obj, int version, GError **err)
+{
+    ((KvmClock *)obj)->valid = true;
+    return true;
+}
+
+static bool kvmclock_load(void *obj, GError **err)
+{
+    ((KvmClock *)obj)->reliable = false;
+    return true;
+}
+
+static bool reliable_needed(const void *obj)
+{
+    return true;
+}
+
+static const StateTable reliable_state = {
+    .name = "kvmclock/clock_is_reliable", .version = 1, .min_version = 1, .needed = reliable_needed,
+    .fields = (const Field[]) { FIELD(KvmClock, reliable, .name = "clock_is_reliable", .keep = true), {0} },
+};
+
+static const StateTable kvmclock_state = {
+    .name = "kvmclock", .version = 1, .min_version = 1, .load = kvmclock_load, .loaded = kvmclock_loaded,
+    .fields = (const Field[]) { FIELD(KvmClock, clock, .keep = true), HOST(KvmClock, dev), HOST(KvmClock, valid), HOST(KvmClock, runs), {0} },
+    .subsections = (const StateTable *const[]) { &reliable_state, NULL },
+};
+
+const DeviceType x86_kvmclock_type = {
+    .name = "kvmclock", .internal = true, .size = sizeof(KvmClock), .state = &kvmclock_state,
+    .realize = kvmclock_realize, .unrealize = kvmclock_unrealize,
+};
+
+bool x86_kvmclock_create(Machine *m, GError **err)
+{
+    X86Cpu *c = x86_cpu(m, 0);
+
+    if (!c || !(c->spec->features[FW_KVM] & (1 << 0 | 1 << 3)) || !kvm_check(KVM_CAP_ADJUST_CLOCK)) {
+        return true;
+    }
+    return device_create(m, &x86_kvmclock_type, NULL, err);
+}
