@@ -9,7 +9,8 @@ TOOLS := $(filter vmemu-img vmemu-io vmemu-nbd,$(patsubst $(SRC)/%.c,%,$(wildcar
 
 LIBSRC := $(patsubst $(SRC)/%,%,$(foreach d,$(DIRS),$(wildcard $(SRC)/$(d)/*.c)))
 LIBSRC := $(filter-out $(addsuffix .c,$(MODULES)) $(addsuffix -%.c,$(MODULES)),$(LIBSRC))
-LIBOBJ := $(LIBSRC:.c=.o)
+LIBSRC += $(patsubst $(SRC)/%,%,$(foreach d,$(DIRS),$(wildcard $(SRC)/$(d)/*.S)))
+LIBOBJ := $(patsubst %.S,%.o,$(LIBSRC:.c=.o))
 ASL := $(patsubst $(SRC)/%,%,$(wildcard $(SRC)/hw/i386/*.asl))
 UNIT := $(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/unit/*.c))
 DEVTESTS := $(filter-out %/qtest %/libqtest,$(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/device/*.c)))
@@ -48,6 +49,11 @@ tests: $(UNIT) $(DEVTESTS) guests
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) $(CFLAGS_$(basename $(<F))) -MMD -MP -c $< -o $@
+
+%.o: %.S config.mak
+	@mkdir -p $(@D)
+	$(call say,AS,$<)
+	$(Q)$(CC) -MMD -MP -c $< -o $@
 
 libvmemu.a: $(LIBOBJ)
 	$(call say,AR,$@)

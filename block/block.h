@@ -52,8 +52,9 @@ void block_shutdown(void);
 
 /* What a device with a BlockBackend may implement; every member may be NULL. */
 typedef struct BlkDevOps {
-    /* Removable media only. The medium was taken out (load false) or put in (load true); blk_is_inserted says
-     * what is there now. A CD device raises UNIT ATTENTION, a floppy its change line. */
+    /* Removable media only. Without a tray (floppy): the medium was taken out (load false) or put in. With a tray:
+     * it is to open (load false) or to close; blk_is_inserted says what is in it. A CD device raises UNIT ATTENTION,
+     * a floppy its change line. */
     bool (*change_media)(void *opaque, bool load, GError **err);    /* false: the device can't use it */
     /* The monitor wants the medium of a locked drive: tell the guest (button press); force: unlock, open the tray. */
     void (*eject_request)(void *opaque, bool force);
@@ -91,7 +92,8 @@ typedef struct BlkConf {
     int wce;                                            /* write-cache: -1 auto, 0 off, 1 on */
     bool share_rw;
 } BlkConf;
-/* Checks block sizes, takes permissions on the image (read_only: the device never writes; resizable: it copes
+/* Checks block sizes, takes permissions on the image and on those put in later (read_only: the device never writes;
+ * a fixed disk on a read-only image is an error, a removable one just can't be written; resizable: the device copes
  * with a change of size), applies write cache and error policies. For a disk, cyls/heads/secs/trans are then
  * guessed with blk_conf_geometry. */
 bool blk_conf_apply(BlockBackend *blk, BlkConf *conf, bool read_only, bool resizable, GError **err);

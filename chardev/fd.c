@@ -141,10 +141,11 @@ static void fd_read(Chardev *c)
     if (n > 0) {
         chr_be_read(c, buf, n);
     } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-        /* The end of the input; output goes on. */
         chr_reader_free(f->reader);
         f->reader = NULL;
-        chr_be_event(c, CHR_EVENT_CLOSED);
+        /* The end of standard input or of a file is no end of the output. */
+        if (f->in == f->out)
+            chr_be_event(c, CHR_EVENT_CLOSED);
     }
 }
 

@@ -62,7 +62,7 @@ static void on_cont(int sig)
         struct sigaction sa = { .sa_handler = on_tstp, .sa_flags = SA_RESTART };
 
         sigaction(SIGTSTP, &sa, NULL);
-        if (tcgetpgrp(STDIN_FILENO) == getpgrp())
+        if (tcgetpgrp(STDIN_FILENO) == -1 || tcgetpgrp(STDIN_FILENO) == getpgrp())     /* -1: not our controlling terminal */
             tcsetattr(STDIN_FILENO, TCSANOW, &raw);
         tty_changed = 1;
     }

@@ -111,7 +111,7 @@ static gint64 next_refresh(DisplayListener *l, const Console *con, int r, gint64
     if (quiet >= QUIET_US) {
         step = MIN(quiet / 16, MAX(step, POLL_MAX_MS * 1000));
     }
-    if (r == CONSOLE_POLL || quiet < step) {
+    if (r == CONSOLE_POLL) {
         return now + step;
     }
     return r < 0 ? 0 : now + MAX(r * (gint64)1000, interval_us(l));
@@ -276,22 +276,36 @@ void listener_pause(DisplayListener *l, bool on)
 
 /* ---- The device's side ---- */
 
-Console *console_new_kind(const ConsoleOps *ops, void *opaque, bool text)
+/* The lowest free index; the first graphics consoles come before the text consoles, which exist before any device. */
+static void place(Console *con, bool text)
 {
-    Console *con = g_new0(Console, 1);
     unsigned i = 0;
 
     if (!consoles) {
         consoles = g_ptr_array_new();
     }
-    while (i < consoles->len && g_ptr_array_index(consoles, i)) {
-        i++;
+    for (; i < consoles->len && g_ptr_array_index(consoles, i); i++) {
+        if (!text && !listeners && ((Console *)g_ptr_array_index(consoles, i))->text) {
+            break;
+        }
     }
-    if (i == consoles->len) {
-        g_ptr_array_add(consoles, NULL);
+    if (i < consoles->len && !g_ptr_array_index(consoles, i)) {
+        g_ptr_array_index(consoles, i) = con;
+    } else {
+        g_ptr_array_insert(consoles, i, con);
     }
-    g_ptr_array_index(consoles, i) = con;
-    con->index = i;
+    for (i = 0; i < consoles->len; i++) {
+        if (g_ptr_array_index(consoles, i)) {
+            ((Console *)g_ptr_array_index(consoles, i))->index = i;
+        }
+    }
+}
+
+Console *console_new_kind(const ConsoleOps *ops, void *opaque, bool text)
+{
+    Console *con = g_new0(Console, 1);
+
+    place(con, text);
     con->ops = ops;
     con->opaque = opaque;
     con->text = text;
@@ -299,7 +313,7 @@ Console *console_new_kind(const ConsoleOps *ops, void *opaque, bool text)
     for (GSList *j = listeners; j; j = j->next) {
         DisplayListener *l = j->data;
 
-        if (!l->shown && !l->con) {
+        if (!text && !l->shown && !l->con) {
             listener_set_shown(l, con);
         }
     }

@@ -122,13 +122,17 @@ void console_invalidate(Console *con);
 void console_refresh(Console *con);         /* brings the surface up to date now */
 void console_ui_info(Console *con, const UiInfo *info);
 
-/* ---- Text consoles (monitor, serial ports in the window): VT100 ---- */
+/* ---- Text consoles (monitor, serial ports in the window): a VT102 with colours and scroll-back ---- */
 
-/* Makes "vc" chardevs appear as consoles (chr_set_vc_ops). Before any chardev is made. */
-void console_enable_vc(void);
-/* A key or text typed into a text console. */
-void console_put_key(Console *con, QKeyCode key, bool ctrl, bool shift);
-void console_put_text(Console *con, const char *utf8);
+/* What is typed: bytes as the terminal sends them. */
+typedef void TextInputFn(void *opaque, const uint8_t *bytes, int len);
+/* 0 columns or rows: 80, 24. The font is that of the VGABIOS: err names the package when there is none. */
+Console *text_console_new(const char *label, unsigned cols, unsigned rows, TextInputFn *input, void *opaque, GError **err);
+void text_console_free(Console *con);
+void text_console_write(Console *con, const uint8_t *bytes, int len);
+/* Printable text and the other keys: Enter, arrows, Ctrl+letter ... Ctrl+Up/Down/PgUp/PgDn scroll back. */
+void text_console_type(Console *con, const char *utf8);
+void text_console_key(Console *con, QKeyCode key, bool ctrl);
 
 /* ---- Screen dumps ---- */
 

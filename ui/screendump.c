@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #ifdef CONFIG_PNG
 #include <png.h>
@@ -101,7 +102,12 @@ bool console_screendump(Console *con, const char *path, ImageFormat format, GErr
 #endif
     ok = !fclose(f) && ok;
     if (!ok) {
+        struct stat st;
+
         fd = errno ? errno : EIO;
+        if (!stat(path, &st) && S_ISREG(st.st_mode)) {
+            unlink(path);
+        }
         return error_set_errno(err, fd, "Unable to write to file");
     }
     return true;

@@ -18,7 +18,8 @@ typedef enum AcpiEvent {
 #define ACPI_CPUHP_PORT 0xaf00
 #define ACPI_CPUHP_LEN 0x0c             /* 0x20 until the guest chooses the modern interface */
 
-/* Makes "PIIX4_PM" at devfn (01.3) with its SMBus "i2c". sci, to, n: where the SCI goes (IRQ 9). */
+/* Makes "PIIX4_PM" at devfn (01.3) with its SMBus "i2c" and eight empty EEPROMs on it, as memory modules would have.
+ * sci, to, n: where the SCI goes (IRQ 9). */
 Device *piix4_pm_create(PciBus *b, unsigned devfn, uint16_t smbus_port, LineSink *sci, void *to, unsigned n, GError **err);
 /* The APIC ids of all CPUs that the machine may have; those present are the machine's vcpus. */
 void piix4_pm_set_cpus(Device *pm, const uint32_t *apic_ids, unsigned n);

@@ -15,6 +15,8 @@ enum { PMBASE = 0x40, DEVACTB = 0x58, DEVRESA = 0x5f, DEVRESB = 0x63, DEVRESC = 
        SMBHSTCFG = 0xd2 };
 #define PM_PORTS 64
 #define APM_PORT 0xb2
+#define SPD_EEPROMS 8
+#define SPD_ADDRESS 0x50
 
 typedef struct Piix4Pm {
     PciDevice pci;
@@ -288,7 +290,12 @@ Device *piix4_pm_create(PciBus *b, unsigned devfn, uint16_t smbus_port, LineSink
     device_set_int(d, "addr", devfn);
     device_set_int(d, "smb_io_base", smbus_port);
     line_connect(&DEVICE(d, Piix4Pm)->acpi.sci, sci, to, n);
-    return device_realize(d, &b->bus, err) ? d : NULL;
+    if (!device_realize(d, &b->bus, err))
+        return NULL;
+    for (unsigned i = 0; i < SPD_EEPROMS; i++)
+        if (!smbus_eeprom_create(DEVICE(d, Piix4Pm)->smb.bus, SPD_ADDRESS + i, NULL, err))
+            return NULL;
+    return d;
 }
 
 void piix4_pm_set_cpus(Device *pm, const uint32_t *apic_ids, unsigned n)

@@ -51,7 +51,7 @@ void serial_fini(Serial *s);
 uint64_t serial_read(void *serial, uint64_t reg, unsigned size);
 void serial_write(void *serial, uint64_t reg, uint64_t val, unsigned size);
 
-extern const DeviceType isa_serial_type;
+extern const DeviceType isa_serial_type, isa_parallel_type, isa_debugcon_type;
 /* The PC's ports: the n-th isa-serial (0..3) on chr. NULL with err on failure; chr NULL: a port with no cable. */
 Device *isa_serial_create(Machine *m, Bus *isa, unsigned index, const char *chardev_id, GError **err);
 #endif

@@ -290,11 +290,6 @@ void machine_request_stop(Machine *m, RunState to)
     bh_schedule(m->run->bh);
 }
 
-static bool needs_reset(RunState s)
-{
-    return s == RUN_INTERNAL_ERROR || s == RUN_SHUTDOWN;
-}
-
 static void do_shutdown(Machine *m)
 {
     ShutdownCause why = m->run->shutdown;
@@ -353,10 +348,10 @@ static void see_to_requests(void *opaque)
 
         r->reset = CAUSE_NONE;
         machine_reset_now(m, why);
-        if (needs_reset(r->state))
-            set_state(m, RUN_PRELAUNCH);
-        else if (r->state == RUN_SUSPENDED)
+        if (r->state == RUN_SUSPENDED)
             machine_start(m);
+        else if (r->state != RUN_RUNNING && r->state != RUN_INMIGRATE && r->state != RUN_FINISH_MIGRATE)
+            set_state(m, RUN_PRELAUNCH);
     }
     if (r->wakeup)
         do_wakeup(m);

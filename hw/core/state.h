@@ -74,7 +74,7 @@ struct StateTable {
     int8_t *: F_INT, int16_t *: F_INT, int32_t *: F_INT, int64_t *: F_INT, Timer: F_TIMER, Line: F_LINE, Line *: F_LINE)
 #define ELT_(x) _Generic((x), bool: 1, bool *: 1, uint8_t: 1, uint8_t *: 1, int8_t: 1, int8_t *: 1, \
     uint16_t: 2, uint16_t *: 2, int16_t: 2, int16_t *: 2, uint32_t: 4, uint32_t *: 4, int32_t: 4, int32_t *: 4, \
-    uint64_t: 8, uint64_t *: 8, int64_t: 8, int64_t *: 8, default: sizeof(x))
+    uint64_t: 8, uint64_t *: 8, int64_t: 8, int64_t *: 8, Line *: sizeof(Line), default: sizeof(x))
 #define WIRE_(x) _Generic((x), Timer: 8, Line: 0, Line *: 0, default: ELT_(x))
 #define ROW_(T, m, k, e, ...) { .name = #m, .kind = (k), .off = offsetof(T, m), .size = sizeof M_(T, m), .elt = (e), __VA_ARGS__ }
 

@@ -65,7 +65,7 @@ static void mode_graphics(const VgaState *s, VgaMode *m)
     }
     m->height = m->lines;
     m->repeat = max_scan >> 7;
-    if (m->shift != 1) {
+    if (m->cr17 & 1) {
         m->repeat = (((max_scan & 0x1f) + 1) << m->repeat) - 1;
     }
     m->doubled = m->shift < 2 ? half : !m->depth;
@@ -94,7 +94,7 @@ static void mode_now(const VgaState *s, VgaMode *m)
 
 /* ---- Colours ---- */
 
-static uint32_t dac_color(const VgaState *s, unsigned i)
+static uint32_t dac_color(const VgaState *s, unsigned i, bool eight_bits)
 {
     const uint8_t *p = s->palette + 3 * i;
     uint32_t v = 0;
@@ -102,7 +102,7 @@ static uint32_t dac_color(const VgaState *s, unsigned i)
     for (unsigned c = 0; c < 3; c++) {
         uint8_t x = p[c];
 
-        if (!(s->vbe_regs[VBE_ENABLE] & VBE_8BIT_DAC)) {
+        if (!eight_bits) {
             x &= 0x3f;
             x = x << 2 | (x & 1) << 1 | (x & 1);
         }
@@ -113,7 +113,7 @@ static uint32_t dac_color(const VgaState *s, unsigned i)
 
 static void colors_now(VgaState *s, const VgaMode *m)
 {
-    bool all = m->kind == VGA_GRAPHICS && m->shift == 2;
+    bool all = m->kind == VGA_GRAPHICS && m->shift == 2;    /* the DAC of 8 bits works in 256-colour modes only */
 
     memset(s->colors, 0, sizeof s->colors);
     if (m->kind == VGA_BLANK || m->depth > 8) {
@@ -127,7 +127,7 @@ static void colors_now(VgaState *s, const VgaMode *m)
         } else if (!all) {
             n = (s->ar[AR_COLOR_SELECT] & 0x0c) << 4 | (s->ar[i] & 0x3f);
         }
-        s->colors[i] = dac_color(s, n);
+        s->colors[i] = dac_color(s, n, all && s->vbe_regs[VBE_ENABLE] & VBE_8BIT_DAC);
     }
 }
 
@@ -388,6 +388,9 @@ static int vga_update(void *opaque)
         bool resize = m.width != s->shown.width || m.height != s->shown.height || m.shared || s->shown.shared;
 
         all = true;
+        if (m.kind != s->shown.kind) {
+            s->blink_at = 0;
+        }
         memcpy(&s->shown, &m, sizeof m);
         if (resize || console_surface(s->con)->shared != m.shared) {
             set_surface(s, &m);

@@ -77,34 +77,36 @@ bool acpi_setup(Machine *m, FwCfg *f, AcpiGather *gather, void *opaque, GError *
 
 /* ---- SMBIOS ---- */
 
+typedef struct E820Entry E820Entry;
 typedef struct SmbiosFacts {
     const char *desc, *machine;         /* "Standard PC (i440FX + PIIX, 1996)", "pc-i440fx-7.2" */
-    uint8_t uuid[16];
-    bool uuid_set;
+    uint8_t uuid[16];                   /* zeros: none */
     uint64_t ram_size;
-    const struct E820Entry *ram;        /* ranges of RAM */
-    unsigned n_ram;
-    unsigned sockets, cores, threads;   /* cores and threads per socket and core */
+    const GArray *e820;
+    unsigned sockets, cores, threads;   /* cores and threads of a socket */
     uint32_t cpuid_version, cpuid_features;     /* CPUID leaf 1: EAX, EDX */
+    /* Where a PCI device is (type 41's pcidev=); false: there is none of that id. */
+    bool (*find_pci)(void *opaque, const char *id, uint8_t *bus, uint8_t *devfn);
+    void *opaque;
 } SmbiosFacts;
 
 typedef struct Smbios Smbios;
 Smbios *smbios_new(void);
 void smbios_free(Smbios *s);
 /* One -smbios option's text. */
-bool smbios_add_option(Smbios *s, const char *opts, GError **err);
-/* type=1,uuid=: overrides -uuid. NULL: not given. */
+bool smbios_add_option(Smbios *s, const char *text, GError **err);
+/* -smbios type=1,uuid=: it replaces -uuid everywhere. NULL: not given. */
 const uint8_t *smbios_uuid(const Smbios *s);
-/* The anchor (31 bytes; 24 with entry64) and the structures; the caller frees them. */
-bool smbios_build(const Smbios *s, const SmbiosFacts *f, bool entry64, GByteArray **anchor, GByteArray **tables, GError **err);
+/* Appends the anchor (SMBIOS 2.8; 3.0 with entry64) and the structures. */
+bool smbios_build(const Smbios *s, const SmbiosFacts *f, bool entry64, GByteArray *anchor, GByteArray *tables, GError **err);
 
 /* ---- e820 ---- */
 
 enum { E820_RAM = 1, E820_RESERVED = 2, E820_ACPI = 3, E820_NVS = 4, E820_UNUSABLE = 5 };
-typedef struct __attribute__((packed)) E820Entry {      /* little-endian, as etc/e820 has them */
+struct __attribute__((packed)) E820Entry {              /* little-endian, as etc/e820 has them */
     uint64_t base, size;
     uint32_t type;
-} E820Entry;
+};
 GArray *e820_new(void);                 /* of E820Entry */
 void e820_add(GArray *map, uint64_t base, uint64_t size, uint32_t type);
 /* What a PC has: KVM's pages below 4 GiB, the gap of AMD processors with 40 address bits or more, RAM. */
@@ -136,5 +138,16 @@ typedef struct FwCfgFacts {
     int64_t boot_splash_time, boot_reboot_timeout;      /* -1: not set */
 } FwCfgFacts;
 bool fw_cfg_add_pc(FwCfg *f, const FwCfgFacts *facts, GError **err);
+
+/* ---- -kernel ---- */
+
+typedef struct KernelFacts {
+    const char *kernel, *initrd, *append;       /* as given; NULL: not */
+    uint64_t ram_below_4g;
+} KernelFacts;
+
+/* Gives the kernel, and the option ROM that starts it, to fw_cfg: Linux (bzImage and zImage, boot protocol 2.00 and later),
+ * multiboot 1, ELF with a PVH note. *rom is the ROM's file name, for the boot order; NULL without -kernel. */
+bool kernel_load(FwCfg *f, const KernelFacts *k, const char **rom, GError **err);
 
 #endif

@@ -11,4 +11,10 @@ extern const DeviceType i8042_type, ps2_kbd_type, ps2_mouse_type;
 Line *i8042_a20(Device *kbc);
 /* A movement of nothing, so that the guest gets an interrupt and looks at the VMware port. */
 void i8042_mouse_poke(Device *kbc);
+
+/* ---- The VMware port (0x5658) and its mouse ---- */
+
+extern const DeviceType vmport_type, vmmouse_type;
+/* Creates vmport, and vmmouse when there is an i8042 (kbc not NULL). */
+bool vmport_create(Machine *m, Bus *isa, Device *kbc, GError **err);
 #endif

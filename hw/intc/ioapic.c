@@ -170,6 +170,8 @@ static bool ioapic_realize(Device *d, GError **err)
 
     region_init_io(&s->mmio, d, "ioapic", 0x1000, &ioapic_ops, s);
     region_add(&d->machine->memory, IOAPIC_BASE, &s->mmio);
+    for (unsigned i = 0; i < IOAPIC_PINS; i++)      /* others may be reset, and pull lines, before us */
+        s->ioredtbl[i] = RT_MASKED;
     return true;
 }
 

@@ -6,6 +6,7 @@
 
 extern const DeviceType piix3_type;
 
-/* Makes "PIIX3" at 01.0 with bus isa.0 and its two DMA controllers, and routes INTx of the bus to ISA interrupts. */
+/* Makes "PIIX3" at 01.0 with bus isa.0, and routes INTx of the PCI bus to ISA interrupts. Its DMA controllers are
+ * devices of their own (hw/dma). */
 IsaBus *piix3_create(PciBus *b, GError **err);
 #endif

@@ -90,21 +90,6 @@ static void piix3_reset(Device *d)
         c[defaults[i][0]] = defaults[i][1];
 }
 
-static bool create_dma(Device *d, unsigned which, GError **err)
-{
-    const DeviceType *t = device_type_find("i8257");
-    Device *dma = t ? device_new(d->machine, t, err) : NULL;
-
-    if (!t)
-        return error_set(err, "there is no device type i8257");
-    if (!dma)
-        return false;
-    device_set_int(dma, "base", which ? 0xc0 : 0);
-    device_set_int(dma, "page-base", which ? 0x88 : 0x80);
-    device_set_int(dma, "dshift", which);
-    return device_realize(dma, &DEVICE(d, Piix3)->isa->bus, err);
-}
-
 static bool piix3_realize(Device *d, GError **err)
 {
     Piix3 *s = DEVICE(d, Piix3);
@@ -116,7 +101,7 @@ static bool piix3_realize(Device *d, GError **err)
     s->isa = isa_bus_new(d, "isa.0", b->io, b->mem);
     for (unsigned i = 0; i < ISA_IRQS; i++)
         line_connect(&s->irq[i], isa_bus_irq, s->isa, i);
-    return create_dma(d, 0, err) && create_dma(d, 1, err);
+    return true;
 }
 
 static void piix3_unrealize(Device *d)

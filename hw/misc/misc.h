@@ -5,4 +5,6 @@
 
 extern const DeviceType port92_type;        /* its a20 output is a Line */
 Line *port92_a20(Device *d);
+
+extern const DeviceType isa_debug_exit_type, pc_testdev_type;
 #endif

@@ -1,8 +1,8 @@
 /*
  * Base address registers: where the guest's configuration puts a device's regions.
  *
- * A BAR that does not make sense (wraps around, decode switched off) is not mapped; one that overlaps RAM or another
- * device is, and the region priorities say who answers.
+ * A BAR that is not set up (zero), wraps around or whose decoding is off is not mapped; one that overlaps RAM or another
+ * device is, and the region priorities say who answers. I/O BARs may stand above the 64 KiB that a CPU can reach.
  */
 #include "hw/core/machine.h"
 #include "hw/pci/pci-int.h"
@@ -25,13 +25,13 @@ static uint64_t wanted_addr(const PciDevice *pd, unsigned n)
             return PCI_UNMAPPED;
         base &= ~(bar->size - 1);
         last = base + bar->size - 1;
-        return last < base || last > 0xffff ? PCI_UNMAPPED : base;
+        return !base || last >= UINT32_MAX ? PCI_UNMAPPED : base;
     }
     if (!(command & PCI_COMMAND_MEMORY) || (n == PCI_ROM_BAR && !(base & PCI_ROM_ADDRESS_ENABLE)))
         return PCI_UNMAPPED;
     base &= ~(bar->size - 1);
     last = base + bar->size - 1;
-    if (last < base || last == UINT64_MAX || (!(bar->type & PCI_BAR_MEM64) && last >= UINT32_MAX))
+    if (!base || last < base || last == UINT64_MAX || (!(bar->type & PCI_BAR_MEM64) && last >= UINT32_MAX))
         return PCI_UNMAPPED;
     return base;
 }

@@ -191,7 +191,10 @@ static void init_header(PciDevice *pd)
 
 static bool free_slot(const PciBus *b, unsigned devfn)
 {
-    return !b->devices[devfn] && !(b->slot_reserved >> PCI_SLOT_(devfn) & 1);
+    for (unsigned func = 0; func < 8; func++)
+        if (b->devices[(devfn & ~7u) | func])
+            return false;
+    return !(b->slot_reserved >> PCI_SLOT_(devfn) & 1);
 }
 
 static bool choose_devfn(PciBus *b, PciDevice *pd, GError **err)

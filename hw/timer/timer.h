@@ -40,4 +40,16 @@ struct tm;
 void rtc_get_date(Device *rtc, struct tm *tm);
 /* rtc-reset-reinjection: forgets the ticks that were to be made up. */
 void rtc_reset_reinjection(Device *rtc);
+
+/* ---- HPET ---- */
+
+extern const DeviceType hpet_type;
+#define HPET_BASE 0xfed00000u
+#define HPET_BLOCK_ID 0x8086a201u       /* its capabilities, as ACPI's table has them */
+#define HPET_INTCAP_PC 4u               /* interrupt 2 only */
+enum { HPET_IN_PIT = 0, HPET_IN_RTC = 1 };      /* inputs that pass through unless the HPET replaces them */
+
+/* Creates the HPET and maps it. sink is where its interrupts go (input n: interrupt n). pit_enable, when not NULL, is
+ * told 0 when the HPET replaces the PIT and 1 when it no longer does. */
+Device *hpet_create(Machine *m, uint32_t intcap, LineSink *sink, void *to, LineSink *pit_enable, void *pit, GError **err);
 #endif

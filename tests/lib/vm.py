@@ -4,7 +4,7 @@
     vm.wait_screen("GNU GRUB")
     vm.quit()
 """
-import atexit, ctypes, json, os, re, resource, select, shutil, signal, socket, subprocess, sys, tempfile, time
+import atexit, codecs, ctypes, json, os, re, resource, shutil, signal, socket, subprocess, sys, tempfile, threading, time
 import screen, tap
 
 STOCK = "qemu-system-x86_64"
@@ -71,24 +71,33 @@ class Timeout(Exception):
 
 
 class Stream:
-    """A byte stream to and from the guest: what came is kept in .text."""
+    """A byte stream to and from the guest: what came is kept in .text.  A thread reads all the time, as a sender
+    must never wait: to an emulated serial line's port, a full socket means lost characters."""
 
     def __init__(self, rfd, wfd, vm):
         self.rfd, self.wfd, self.vm = rfd, wfd, vm
         self.text, self.at = "", 0
         self.eof = False
+        self.more = threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        while not self.eof:
+            try:
+                data = os.read(self.rfd, 65536)
+            except OSError:
+                data = b""
+            with self.more:
+                self.eof = not data
+                self.text += decoder.decode(data).replace("\r", "")
+                self.more.notify_all()
 
     def poll(self, seconds=0):
-        """Takes in what is there; False when nothing came."""
-        if self.eof or not select.select([self.rfd], [], [], max(seconds, 0))[0]:
-            return False
-        try:
-            data = os.read(self.rfd, 65536)
-        except (ConnectionResetError, OSError):
-            data = b""
-        self.eof = not data
-        self.text += data.decode(errors="replace").replace("\r", "")
-        return bool(data)
+        """Waits for more; False when nothing came."""
+        with self.more:
+            n = len(self.text)
+            return self.more.wait_for(lambda: len(self.text) > n or self.eof, seconds) and len(self.text) > n
 
     def send(self, text):
         os.write(self.wfd, text.encode())
@@ -112,9 +121,34 @@ class Stream:
                                                                  self.text[-300:]))
             self.poll(0.2)
 
-    def plain(self):
-        """All text, without terminal control sequences."""
-        return re.sub(r"\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Za-z0-9]|[=>A-Za-z])", "", self.text)
+    def plain(self, start=0):
+        """The text from there on, without terminal control sequences."""
+        return re.sub(r"\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Za-z0-9]|[=>A-Za-z])", "", self.text[start:])
+
+    def wait_plain(self, pattern, start, seconds=30):
+        """The same as wait, in what came from there on, without control sequences."""
+        end = time.time() + seconds * SLOW
+        while True:
+            m = re.search(pattern, self.plain(start))
+            if m:
+                self.at = len(self.text)
+                return m
+            if time.time() > end or self.eof:
+                raise Timeout("%s instead of %r; last came: %r" % ("end" if self.eof else "nothing", pattern,
+                                                                 self.plain(start)[-300:]))
+            self.poll(0.2)
+
+    def type_echoed(self, text):
+        """Key by key, each when the one before has been echoed; one that gets lost is typed again."""
+        for c in text:
+            at = len(self.text)
+            for _ in range(4):
+                self.send(c)
+                try:
+                    self.wait_plain(re.escape(c), at, 3)
+                    break
+                except Timeout:
+                    pass
 
 
 class VM:
@@ -201,12 +235,11 @@ class VM:
         while self.poll() is None:
             if time.time() > end:
                 raise Timeout("%s does not end" % self.program)
-            if self.serial:
-                self.serial.poll(0.01) or time.sleep(0.005)
-            else:
-                time.sleep(0.005)
-        while self.serial and self.serial.poll(0.05):
-            pass
+            time.sleep(0.005)
+        for s in (self.serial, self.qmp_stream):
+            end = time.time() + 2
+            while s and not s.eof and time.time() < end:
+                s.poll(0.1)
         return self.status
 
     def kill(self):

@@ -1,0 +1,14 @@
+/* What can be told about an image: ImageInfo of QMP, and the text of "qemu-img info". */
+#ifndef BLOCK_IMAGE_INFO_H
+#define BLOCK_IMAGE_INFO_H
+#include "block/block-int.h"
+
+/* ImageInfo; with chain the backing images inside ("backing-image"). NULL and err on failure. */
+json_t *image_info(BlockNode *n, bool chain, GError **err);
+/* The lines of one image, backing images left out. */
+void image_info_print(GString *out, json_t *info);
+/* Columns of a snapshot list; NULL: the heading. */
+void snapshot_print(GString *out, const SnapshotInfo *sn);
+/* "196 KiB" */
+char *size_text(uint64_t bytes);
+#endif

@@ -1,0 +1,160 @@
+/* Names of images: protocols, backing files, probing of formats, what is shown to the user. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "block/block-int.h"
+#include "block/options.h"
+#include "util/error.h"
+
+#define PROBE_SIZE 512
+
+bool path_has_protocol(const char *path)
+{
+    const char *p = path + strcspn(path, ":/");
+
+    return *p == ':';
+}
+
+const BlockDriver *protocol_of(const char *filename, GError **err)
+{
+    const char *colon = strchr(filename, ':');
+    g_autofree char *name = NULL;
+    const BlockDriver *drv;
+
+    if (!path_has_protocol(filename)) {
+        struct stat st;
+
+        if (stat(filename, &st) == 0 && (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode)))
+            return &driver_host_device;
+        return &driver_file;
+    }
+    name = g_strndup(filename, colon - filename);
+    drv = driver_find(name);
+    if (drv && drv->is_protocol)
+        return drv;
+    error_set(err, "Unknown protocol '%s'", name);
+    return NULL;
+}
+
+char *backing_path(const char *filename, const char *backing, GError **err)
+{
+    const char *slash, *start = filename;
+
+    if (path_has_protocol(backing) || *backing == '/')
+        return g_strdup(backing);
+    if (g_str_has_prefix(filename, "json:")) {
+        error_set(err, "Cannot use relative backing file names for '%s'", filename);
+        return NULL;
+    }
+    if (path_has_protocol(filename))
+        start = strchr(filename, ':') + 1;
+    slash = strrchr(start, '/');
+    if (!slash)
+        return start == filename ? g_strdup(backing) : g_strdup_printf("%.*s%s", (int)(start - filename), filename, backing);
+    return g_strdup_printf("%.*s%s", (int)(slash + 1 - filename), filename, backing);
+}
+
+/* ---- probing */
+
+typedef struct Foreign { const char *name; unsigned offset, len; const char *magic; } Foreign;
+/* Formats that others read: not to be taken for raw. */
+static const Foreign foreign[] = {
+    { "qed", 0, 4, "QED" }, { "qcow", 0, 8, "QFI\xfb\0\0\0\1" }, { "vmdk", 0, 4, "KDMV" }, { "vmdk", 0, 4, "COWD" },
+    { "vhdx", 0, 8, "vhdxfile" }, { "vpc", 0, 8, "conectix" }, { "luks", 0, 6, "LUKS\xba\xbe" },
+    { "vdi", 64, 4, "\x7f\x10\xda\xbe" }, { "parallels", 0, 16, "WithoutFreeSpace" },
+    { "parallels", 0, 16, "WithouFreSpacExt" }, { "bochs", 0, 22, "Bochs Virtual HD Image" },
+};
+
+static const BlockDriver *probe(const uint8_t *buf, size_t n, const char *filename, GError **err)
+{
+    const BlockDriver *best = NULL;
+    int score = 0;
+
+    for (unsigned i = 0; block_drivers[i]; i++) {
+        const BlockDriver *d = block_drivers[i];
+        int s = d->probe ? d->probe(buf, n, filename) : 0;
+
+        if (s > score) {
+            score = s;
+            best = d;
+        }
+    }
+    for (unsigned i = 0; best == &driver_raw && i < G_N_ELEMENTS(foreign); i++) {
+        const Foreign *f = &foreign[i];
+
+        if (f->offset + f->len <= n && !memcmp(buf + f->offset, f->magic, f->len)) {
+            error_set(err, "'%s' is an image in %s format, which is not supported: convert it with "
+                      "'qemu-img convert -O qcow2', or give format=raw to take it as it is", filename, f->name);
+            return NULL;
+        }
+    }
+    return best;
+}
+
+const BlockDriver *node_probe(BlockNode *file, const char *filename, GError **err)
+{
+    uint8_t buf[PROBE_SIZE] = { 0 };
+    struct iovec iov;
+    IoVec v = iov_one(&iov, buf, sizeof(buf));
+    int64_t len = node_length(file);
+    NodeLink l = { .node = file, .perm = PERM_READ };
+    int ret;
+
+    if (len <= 0)
+        return &driver_raw;
+    ret = node_co_read(&l, 0, MIN(len, PROBE_SIZE), &v, 0, 0);
+    if (ret < 0) {
+        error_set_errno(err, ret, "Could not read image for determining its format");
+        return NULL;
+    }
+    return probe(buf, MIN(len, PROBE_SIZE), filename, err);
+}
+
+/* Short when the name of the file says it all, else "json:{...}". */
+void node_refresh_filename(BlockNode *n)
+{
+    json_t *v, *shown;
+    const char *key;
+    bool plain = true;
+    BlockNode *child = n->file ? n->file->node : NULL;
+
+    if (!n->options || n->drv->is_protocol)
+        return;
+    json_object_foreach(n->options, key, v)
+        if (strcmp(key, "driver") && strcmp(key, "file") && strcmp(key, "node-name") && !g_str_has_prefix(key, "file.") &&
+            !g_str_has_prefix(key, "cache.") && strcmp(key, "read-only") && strcmp(key, "auto-read-only") &&
+            strcmp(key, "discard") && strcmp(key, "detect-zeroes") && strcmp(key, "force-share"))
+            plain = false;
+    if (plain && child) {
+        g_free(n->filename);
+        g_free(n->exact_filename);
+        n->filename = g_strdup(child->filename);
+        n->exact_filename = g_strdup(child->exact_filename);
+        return;
+    }
+    shown = json_object();
+    json_object_foreach(n->options, key, v)
+        if (strcmp(key, "node-name") && !g_str_has_prefix(key, "cache.") && strcmp(key, "read-only") &&
+            strcmp(key, "auto-read-only") && strcmp(key, "discard") && strcmp(key, "detect-zeroes") &&
+            strcmp(key, "force-share"))
+            json_object_set(shown, key, v);
+    if (!json_object_get(shown, "driver"))
+        jopts_set(shown, "driver", n->drv->name);
+    if (child && (json_object_get(shown, "file") || jopts_get(shown, "file.filename"))) {
+        json_object_del(shown, "file");
+        jopts_set(shown, "file.driver", child->drv ? child->drv->name : "file");
+        jopts_set(shown, "file.filename", child->exact_filename);
+    }
+    v = jopts_crumple(shown);
+    {
+        char *text = json_dumps(v, JSON_SORT_KEYS);
+
+        g_free(n->filename);
+        n->filename = g_strconcat("json:", text, NULL);
+        free(text);
+    }
+    g_free(n->exact_filename);
+    n->exact_filename = g_strdup("");
+    json_decref(v);
+    json_decref(shown);
+}

@@ -1,0 +1,506 @@
+/*
+ * qcow2: from guest offsets to clusters of the file: look-up, allocation, linking, zeroing, discarding.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include "block/qcow2.h"
+
+ClusterType qcow2_entry_type(const Qcow2 *q, uint64_t entry)
+{
+    if (entry & COMPRESSED)
+        return CL_COMPRESSED;
+    if ((entry & ZERO) && q->version >= 3)
+        return entry & L2_OFFSET || (q->data_file && (entry & COPIED)) ? CL_ZERO_ALLOC : CL_ZERO_PLAIN;
+    /* in an external data file, offset 0 is a place like any other */
+    return entry & L2_OFFSET || (q->data_file && (entry & COPIED)) ? CL_NORMAL : CL_UNALLOCATED;
+}
+
+static uint32_t l1_index(const Qcow2 *q, uint64_t offset)
+{
+    return offset >> (q->cluster_bits + q->l2_bits);
+}
+
+/* Position of the L2 entry of offset: which slice of the table, and where in it. */
+static uint64_t slice_of(const Qcow2 *q, uint64_t table, uint64_t offset, unsigned *index)
+{
+    unsigned per = q->slice_size / 8, i = (offset >> q->cluster_bits) & (q->l2_entries - 1);
+
+    *index = i % per;
+    return table + (uint64_t)(i / per) * q->slice_size;
+}
+
+static uint64_t entry_get(const Slice *s, unsigned index)
+{
+    uint64_t be;
+
+    memcpy(&be, s->data + index * 8, 8);
+    return GUINT64_FROM_BE(be);
+}
+
+static void entry_set(Qcow2 *q, Slice *s, unsigned index, uint64_t entry)
+{
+    uint64_t be = GUINT64_TO_BE(entry);
+
+    memcpy(s->data + index * 8, &be, 8);
+    slice_dirty(&q->l2c, s);
+}
+
+static int bad_table(Qcow2 *q, uint64_t table, uint32_t l1)
+{
+    qcow2_corrupt(q, true, -1, -1, "L2 table offset %#" PRIx64 " unaligned (L1 index: %#" PRIx32 ")", table, l1);
+    return -EIO;
+}
+
+static int bad_entry(Qcow2 *q, uint64_t entry, const Slice *s, unsigned index)
+{
+    qcow2_corrupt(q, true, -1, -1, "Cluster allocation offset %#" PRIx64 " unaligned (L2 offset: %#" PRIx64
+                  ", L2 index: %#x)", entry & L2_OFFSET, s->offset, index);
+    return -EIO;
+}
+
+/* ---- look-up */
+
+/* How far clusters go on like the first: same type, and contiguous where that means something. */
+static unsigned count_alike(Qcow2 *q, const Slice *s, unsigned index, unsigned max, uint64_t first, ClusterType type)
+{
+    unsigned n = 1;
+
+    if (type == CL_COMPRESSED)
+        return 1;
+    for (; n < max; n++) {
+        uint64_t e = entry_get(s, index + n);
+
+        if (qcow2_entry_type(q, e) != type)
+            break;
+        if ((type == CL_NORMAL || type == CL_ZERO_ALLOC) &&
+            (e & L2_OFFSET) != (first & L2_OFFSET) + (uint64_t)n * q->cluster_size)
+            break;
+    }
+    return n;
+}
+
+static int lookup_slice(Qcow2 *q, Slice *s, unsigned index, uint64_t offset, uint64_t *bytes, uint64_t *host,
+                        ClusterType *type)
+{
+    uint64_t in = cluster_in(q, offset), e = entry_get(s, index);
+    unsigned max = MIN(size_to_clusters(q, in + *bytes), q->slice_size / 8 - index);
+
+    *type = qcow2_entry_type(q, e);
+    if (*type == CL_NORMAL || *type == CL_ZERO_ALLOC) {
+        if (cluster_in(q, e & L2_OFFSET))
+            return bad_entry(q, e, s, index);
+        *host = (e & L2_OFFSET) + in;
+    } else {
+        *host = e;
+    }
+    *bytes = MIN(*bytes, (uint64_t)count_alike(q, s, index, max, e, *type) * q->cluster_size - in);
+    return 0;
+}
+
+int qcow2_lookup(Qcow2 *q, uint64_t offset, uint64_t *bytes, uint64_t *host, ClusterType *type)
+{
+    uint64_t span = UINT64_C(1) << (q->cluster_bits + q->l2_bits), table, at;
+    uint32_t l1 = l1_index(q, offset);
+    unsigned index;
+    Slice *s;
+    int ret;
+
+    *bytes = MIN(*bytes, span - (offset & (span - 1)));
+    *host = 0;
+    *type = CL_UNALLOCATED;
+    if (l1 >= q->l1_size || !(q->l1[l1] & L1_OFFSET))
+        return 0;
+    table = q->l1[l1] & L1_OFFSET;
+    if (cluster_in(q, table))
+        return bad_table(q, table, l1);
+    at = slice_of(q, table, offset, &index);
+    s = slice_peek(q, &q->l2c, at);
+    if (s)
+        return lookup_slice(q, s, index, offset, bytes, host, type);
+    co_mutex_lock(&q->lock);
+    /* L1 may have changed while we waited */
+    table = q->l1[l1] & L1_OFFSET;
+    at = slice_of(q, table, offset, &index);
+    ret = table ? slice_get(q, &q->l2c, at, &s) : 0;
+    if (ret == 0 && table) {
+        ret = lookup_slice(q, s, index, offset, bytes, host, type);
+        slice_put(s);
+    }
+    co_mutex_unlock(&q->lock);
+    return ret;
+}
+
+bool qcow2_map_fast(Qcow2 *q, uint64_t offset, uint64_t *bytes, uint64_t *host)
+{
+    uint64_t in = cluster_in(q, offset), first;
+    uint32_t l1 = l1_index(q, offset);
+    unsigned index, n = 0, max;
+    Slice *s;
+
+    if (q->allocs || l1 >= q->l1_size || !(q->l1[l1] & COPIED) || cluster_in(q, q->l1[l1] & L1_OFFSET) ||
+        !(q->l1[l1] & L1_OFFSET))
+        return false;
+    s = slice_peek(q, &q->l2c, slice_of(q, q->l1[l1] & L1_OFFSET, offset, &index));
+    if (!s)
+        return false;
+    max = MIN(size_to_clusters(q, in + *bytes), q->slice_size / 8 - index);
+    first = entry_get(s, index);
+    for (; n < max; n++) {
+        uint64_t e = entry_get(s, index + n);
+
+        if (!(e & COPIED) || qcow2_entry_type(q, e) != CL_NORMAL || cluster_in(q, e & L2_OFFSET) ||
+            (e & L2_OFFSET) != (first & L2_OFFSET) + (uint64_t)n * q->cluster_size)
+            break;
+    }
+    for (unsigned i = 0; i < n && !q->data_file && q->overlap_check; i++)
+        if (!q->metadata || g_hash_table_lookup(q->metadata, (gpointer)(((first & L2_OFFSET) >> q->cluster_bits) + i)))
+            return false;               /* let the other way complain */
+    if (!n)
+        return false;
+    *bytes = MIN(*bytes, (uint64_t)n * q->cluster_size - in);
+    *host = (first & L2_OFFSET) + in;
+    return true;
+}
+
+/* ---- L2 tables for writing */
+
+static int copy_table(Qcow2 *q, uint64_t from, uint64_t to, bool virgin)
+{
+    uint8_t *buf;
+    int ret;
+
+    if (!from && virgin)
+        return 0;                       /* reads as zeroes as it is */
+    buf = block_try_memalign(q->cluster_size);
+    if (!buf)
+        return -ENOMEM;
+    memset(buf, 0, q->cluster_size);
+    ret = from ? node_co_pread(q->node->file, from, buf, q->cluster_size) : 0;
+    if (ret == 0)
+        ret = node_co_pwrite(q->node->file, to, buf, q->cluster_size);
+    free(buf);
+    return ret;
+}
+
+/* A table of our own for the L1 entry: a new one, or a copy of one that a snapshot has too. */
+static int own_table(Qcow2 *q, uint32_t l1, uint64_t *table)
+{
+    uint64_t old = q->l1[l1] & L1_OFFSET;
+    bool virgin;
+    int64_t fresh;
+    int ret;
+
+    if (cluster_in(q, old))
+        return bad_table(q, old, l1);
+    fresh = qcow2_alloc_clusters(q, 1, true, NULL, &virgin);
+    if (fresh < 0)
+        return fresh;
+    slice_forget(q, &q->l2c, fresh, q->cluster_size);
+    ret = copy_table(q, old, fresh, virgin);
+    if (ret < 0) {
+        qcow2_free_now(q, fresh, q->cluster_size, FREE_OTHER);
+        return ret;
+    }
+    qcow2_l1_set(q, l1, (uint64_t)fresh | COPIED);
+    qcow2_metadata_add(q, fresh, q->cluster_size, "active L2 table");
+    if (old) {
+        qcow2_metadata_del(q, old, q->cluster_size);
+        slice_forget(q, &q->l2c, old, q->cluster_size);
+        qcow2_free_later(q, old, q->cluster_size, FREE_OTHER);
+    }
+    *table = fresh;
+    return 0;
+}
+
+int qcow2_l2_for_write(Qcow2 *q, uint64_t offset, Slice **slice, unsigned *index)
+{
+    uint32_t l1 = l1_index(q, offset);
+    uint64_t table;
+    int ret = 0;
+
+    if (l1 >= q->l1_size) {
+        ret = qcow2_grow_l1(q, l1 + UINT64_C(1), false);
+        if (ret < 0)
+            return ret;
+    }
+    table = q->l1[l1] & L1_OFFSET;
+    if (!table || !(q->l1[l1] & COPIED))
+        ret = own_table(q, l1, &table);
+    else if (cluster_in(q, table))
+        ret = bad_table(q, table, l1);
+    if (ret < 0)
+        return ret;
+    return slice_get(q, &q->l2c, slice_of(q, table, offset, index), slice);
+}
+
+/* ---- allocation */
+
+void qcow2_wait_allocs(Qcow2 *q, uint64_t start, uint64_t end)
+{
+    Alloc *a;
+
+again:
+    for (a = q->allocs; a; a = a->next) {
+        if (a->guest < end && start < a->guest + a->bytes) {
+            co_mutex_unlock(&q->lock);
+            co_queue_wait(&a->waiters);
+            co_mutex_lock(&q->lock);
+            goto again;
+        }
+    }
+}
+
+/* Waits for those that touch the first cluster; shortens *bytes to end before the others. */
+static void avoid_allocs(Qcow2 *q, uint64_t offset, uint64_t *bytes)
+{
+    uint64_t start = cluster_start(q, offset);
+
+    qcow2_wait_allocs(q, start, start + q->cluster_size);
+    for (Alloc *a = q->allocs; a; a = a->next)
+        if (a->guest > offset && a->guest < offset + *bytes)
+            *bytes = a->guest - offset;
+}
+
+/* An entry that may be overwritten in place without telling L2. */
+static bool in_place(const Qcow2 *q, uint64_t e)
+{
+    return (e & COPIED) && qcow2_entry_type(q, e) == CL_NORMAL;
+}
+
+static int map_in_place(Qcow2 *q, Slice *s, unsigned index, unsigned max, uint64_t in, uint64_t *bytes, uint64_t *host)
+{
+    uint64_t e = entry_get(s, index);
+    unsigned n = 1;
+
+    if (cluster_in(q, e & L2_OFFSET))
+        return bad_entry(q, e, s, index);
+    while (n < max && in_place(q, entry_get(s, index + n)) &&
+           (entry_get(s, index + n) & L2_OFFSET) == (e & L2_OFFSET) + (uint64_t)n * q->cluster_size)
+        n++;
+    *bytes = MIN(*bytes, (uint64_t)n * q->cluster_size - in);
+    *host = (e & L2_OFFSET) + in;
+    return 0;
+}
+
+/* Host clusters for up to n guest clusters from a->guest. */
+static int find_space(Qcow2 *q, Alloc *a, uint64_t n, uint64_t first_entry)
+{
+    uint64_t got;
+    int64_t host;
+
+    if (q->data_file) {                 /* data stay where the guest sees them */
+        a->host = a->guest;
+        a->bytes = n << q->cluster_bits;
+        a->reused = true;
+        return 0;
+    }
+    if (qcow2_entry_type(q, first_entry) == CL_ZERO_ALLOC && (first_entry & COPIED)) {
+        a->host = first_entry & L2_OFFSET;
+        a->bytes = q->cluster_size;
+        a->reused = true;
+        return cluster_in(q, a->host) ? -EIO : 0;
+    }
+    host = qcow2_alloc_clusters(q, n, false, &got, &a->virgin);
+    if (host < 0)
+        return host;
+    a->host = host;
+    a->bytes = got << q->cluster_bits;
+    return 0;
+}
+
+static int map_new(Qcow2 *q, Slice *s, unsigned index, unsigned max, uint64_t offset, uint64_t *bytes, uint64_t *host,
+                   Alloc *a)
+{
+    uint64_t in = cluster_in(q, offset), first = entry_get(s, index);
+    unsigned n = 1;
+    int ret;
+
+    while (n < max && !in_place(q, entry_get(s, index + n)) &&
+           (qcow2_entry_type(q, entry_get(s, index + n)) != CL_ZERO_ALLOC || q->data_file))
+        n++;
+    *a = (Alloc){ .guest = offset - in };
+    ret = find_space(q, a, n, first);
+    if (ret < 0)
+        return ret;
+    *bytes = MIN(*bytes, a->bytes - in);
+    a->bytes = cluster_round(q, in + *bytes) <= a->bytes ? cluster_round(q, in + *bytes) : a->bytes;
+    *host = a->host + in;
+    a->next = q->allocs;
+    q->allocs = a;
+    return 0;
+}
+
+int qcow2_map_write(Qcow2 *q, uint64_t offset, uint64_t *bytes, uint64_t *host, Alloc *a)
+{
+    uint64_t in = cluster_in(q, offset);
+    unsigned index, max;
+    Slice *s;
+    int ret;
+
+    a->bytes = 0;
+    avoid_allocs(q, offset, bytes);
+    ret = qcow2_l2_for_write(q, offset, &s, &index);
+    if (ret < 0)
+        return ret;
+    max = MIN(size_to_clusters(q, in + *bytes), q->slice_size / 8 - index);
+    *bytes = MIN(*bytes, (uint64_t)max * q->cluster_size - in);
+    if (in_place(q, entry_get(s, index)))
+        ret = map_in_place(q, s, index, max, in, bytes, host);
+    else
+        ret = map_new(q, s, index, max, offset, bytes, host, a);
+    slice_put(s);
+    if (ret == 0 && !q->data_file)
+        ret = qcow2_check_overlap(q, *host, *bytes);
+    if (ret < 0 && a->bytes)
+        qcow2_alloc_end(q, a);
+    return ret;
+}
+
+/* The clusters now hold what they should: makes L2 say so, and frees what was there before. */
+int qcow2_link(Qcow2 *q, Alloc *a)
+{
+    uint64_t n = a->bytes >> q->cluster_bits;
+    unsigned index;
+    Slice *s;
+    int ret = qcow2_l2_for_write(q, a->guest, &s, &index);
+
+    if (ret < 0)
+        return ret;
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t old = entry_get(s, index + i), now = (a->host + (i << q->cluster_bits)) | COPIED;
+
+        if (old == now)
+            continue;
+        entry_set(q, s, index + i, now);
+        if (!a->reused)
+            qcow2_free_entry(q, old, FREE_OTHER);
+    }
+    slice_put(s);
+    return 0;
+}
+
+void qcow2_alloc_end(Qcow2 *q, Alloc *a)
+{
+    Alloc **p = &q->allocs;
+
+    while (*p != a)
+        p = &(*p)->next;
+    *p = a->next;
+    co_queue_wake_all(&a->waiters);
+}
+
+int qcow2_link_compressed(Qcow2 *q, uint64_t guest, uint64_t entry)
+{
+    unsigned index;
+    Slice *s;
+    uint64_t old;
+    int ret = qcow2_l2_for_write(q, guest, &s, &index);
+
+    if (ret < 0)
+        return ret;
+    old = entry_get(s, index);
+    entry_set(q, s, index, entry);
+    slice_put(s);
+    qcow2_free_entry(q, old, FREE_OTHER);
+    q->unpacked_entry = 0;              /* the place may have held another one before */
+    return 0;
+}
+
+/* ---- zeroes and discard */
+
+/* What becomes of an entry; unchanged: leave it. */
+static uint64_t zeroed_entry(Qcow2 *q, uint64_t e, bool unmap)
+{
+    ClusterType t = qcow2_entry_type(q, e);
+
+    if (q->version < 3)
+        return 0;
+    if (t == CL_ZERO_PLAIN || (t == CL_UNALLOCATED && !q->node->backing))
+        return e;
+    if ((t == CL_NORMAL || t == CL_ZERO_ALLOC) && (e & COPIED) && !unmap)
+        return (e & (L2_OFFSET | COPIED)) | ZERO;
+    return ZERO;
+}
+
+/* full: as if never written, so that the backing file shows. */
+static uint64_t discarded_entry(Qcow2 *q, uint64_t e, bool full)
+{
+    ClusterType t = qcow2_entry_type(q, e);
+
+    if (full || q->version < 3)
+        return 0;
+    if (t == CL_ZERO_PLAIN || (t == CL_UNALLOCATED && !q->node->backing))
+        return e;
+    return ZERO;
+}
+
+static bool table_missing(Qcow2 *q, uint64_t offset)
+{
+    uint32_t l1 = l1_index(q, offset);
+
+    return l1 >= q->l1_size || !(q->l1[l1] & L1_OFFSET);
+}
+
+/* One slice's worth from offset; *done: how many bytes that was. */
+static int change_some(Qcow2 *q, uint64_t offset, uint64_t bytes, int how, bool flag, FreeKind kind, uint64_t *done)
+{
+    uint64_t span = UINT64_C(1) << (q->cluster_bits + q->l2_bits);
+    unsigned index, n;
+    Slice *s;
+    int ret;
+
+    /* nothing there, and nothing that would show through: it stays so */
+    if (table_missing(q, offset) && (!q->node->backing || (how && flag))) {
+        *done = MIN(bytes, span - (offset & (span - 1)));
+        return 0;
+    }
+    ret = qcow2_l2_for_write(q, offset, &s, &index);
+    if (ret < 0)
+        return ret;
+    n = MIN(bytes >> q->cluster_bits, q->slice_size / 8 - index);
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t old = entry_get(s, index + i);
+        uint64_t now = how ? discarded_entry(q, old, flag) : zeroed_entry(q, old, flag);
+
+        if (now == old)
+            continue;
+        entry_set(q, s, index + i, now);
+        if (!(now & L2_OFFSET))
+            qcow2_free_entry(q, old, kind);
+    }
+    slice_put(s);
+    *done = (uint64_t)n << q->cluster_bits;
+    return 0;
+}
+
+static int change(Qcow2 *q, uint64_t offset, uint64_t bytes, int how, bool flag, FreeKind kind)
+{
+    uint64_t done = 0;
+    int ret = 0;
+
+    qcow2_wait_allocs(q, offset, offset + bytes);
+    while (bytes >= q->cluster_size && ret == 0) {
+        ret = change_some(q, offset, bytes, how, flag, kind, &done);
+        offset += done;
+        bytes -= done;
+        if (q->pending->len > 4096 && ret == 0)
+            ret = qcow2_flush_locked(q);
+    }
+    return ret;
+}
+
+int qcow2_zero_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, bool unmap)
+{
+    if (q->version < 3 && q->node->backing)
+        return -ENOTSUP;
+    return change(q, offset, bytes, 0, unmap, FREE_REQUEST);
+}
+
+int qcow2_discard_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, bool full, FreeKind kind)
+{
+    if (!full && q->version < 3 && q->node->backing)
+        return -ENOTSUP;
+    return change(q, offset, bytes, 1, full, kind);
+}

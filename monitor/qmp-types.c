@@ -1,0 +1,95 @@
+/* QMP's named types and its events: the facts of QEMU 7.2's interface, in the notation of qmp-schema.h. */
+#include "monitor/monitor-int.h"
+#include "monitor/qmp-schema.h"
+
+#define SHUTDOWN_CAUSES "<none|host-error|host-qmp-quit|host-qmp-system-reset|host-signal|host-ui|guest-shutdown|guest-reset|" \
+    "guest-panic|subsystem-reset|snapshot-load>"
+
+const QmpTypeRow qmp_types[] = {
+    { "RunState", "<debug|inmigrate|internal-error|io-error|paused|postmigrate|prelaunch|finish-migrate|restore-vm|running|save-vm|"
+      "shutdown|suspended|watchdog|guest-panicked|colo>" },
+    { "StatusInfo", "{running:bool singlestep:bool status:RunState}" },
+    { "ShutdownCause", SHUTDOWN_CAUSES },
+    { "RebootAction", "<reset|shutdown>" },
+    { "ShutdownAction", "<poweroff|pause>" },
+    { "PanicAction", "<pause|shutdown|exit-failure|none>" },
+    { "WatchdogAction", "<reset|shutdown|poweroff|pause|debug|none|inject-nmi>" },
+    { "VersionInfo", "{qemu:{major:int minor:int micro:int} package:str}" },
+    { "SysEmuTarget", "<aarch64|alpha|arm|avr|cris|hppa|i386|loongarch64|m68k|microblaze|microblazeel|mips|mips64|mips64el|mipsel|"
+      "nios2|or1k|ppc|ppc64|riscv32|riscv64|rx|s390x|sh4|sh4eb|sparc|sparc64|tricore|x86_64|xtensa|xtensaeb>" },
+    { "MachineInfo", "{name:str *alias:str *is-default:bool cpu-max:int hotpluggable-cpus:bool numa-mem-supported:bool "
+      "deprecated:bool *default-cpu-type:str *default-ram-id:str}" },
+    { "CpuInstanceProperties", "{*node-id:int *socket-id:int *die-id:int *cluster-id:int *core-id:int *thread-id:int}" },
+    { "CpuInfoFast", "{cpu-index:int qom-path:str thread-id:int *props:CpuInstanceProperties target:SysEmuTarget}" },
+    { "HotpluggableCPU", "{type:str vcpus-count:int props:CpuInstanceProperties *qom-path:str}" },
+    { "ObjectPropertyInfo", "{name:str type:str *description:str *default-value:any}" },
+    { "CommandLineParameterType", "<string|boolean|number|size>" },
+    { "CommandLineOptionInfo", "{option:str parameters:[{name:str type:CommandLineParameterType *help:str *default:str}]}" },
+    { "SchemaMetaType", "<builtin|enum|array|object|alternate|command|event>" },
+    { "SchemaInfo", "{name:str meta-type:SchemaMetaType *features:[str] ?meta-type "
+      "builtin={json-type:<string|number|int|boolean|null|object|array|value>} "
+      "enum={members:[{name:str *features:[str]}] values:[str]} "
+      "array={element-type:str} "
+      "object={members:[{name:str type:str *default:any *features:[str]}] *tag:str *variants:[{case:str type:str}]} "
+      "alternate={members:[{type:str}]} "
+      "command={arg-type:str ret-type:str *allow-oob:bool} "
+      "event={arg-type:str}}" },
+
+    /* chardevs */
+    { "ChardevInfo", "{label:str filename:str frontend-open:bool}" },
+    { "FdsetInfo", "{fdset-id:int fds:[{fd:int *opaque:str}]}" },
+    { "SocketAddressLegacy", "{type:<inet|unix|vsock|fd> ?type "
+      "inet={data:{host:str port:str *numeric:bool *to:int *ipv4:bool *ipv6:bool}} "
+      "unix={data:{path:str *abstract:bool *tight:bool}} vsock={data:{cid:str port:str}} fd={data:{str:str}}}" },
+    { "ChardevHostdev", "{data:{*logfile:str *logappend:bool device:str}}" },
+    { "ChardevPlain", "{data:{*logfile:str *logappend:bool}}" },
+    { "ChardevBackend", "{type:<file|serial|parallel|pipe|socket|udp|pty|null|mux|stdio|console|vc|ringbuf|memory> ?type "
+      "file={data:{*logfile:str *logappend:bool *in:str out:str *append:bool}} "
+      "serial=ChardevHostdev parallel=ChardevHostdev pipe=ChardevHostdev "
+      "socket={data:{*logfile:str *logappend:bool addr:SocketAddressLegacy *server:bool *wait:bool *nodelay:bool *telnet:bool "
+      "*reconnect:int}} "
+      "udp={data:{*logfile:str *logappend:bool remote:SocketAddressLegacy *local:SocketAddressLegacy}} "
+      "pty=ChardevPlain null=ChardevPlain console=ChardevPlain "
+      "mux={data:{*logfile:str *logappend:bool chardev:str}} "
+      "stdio={data:{*logfile:str *logappend:bool *signal:bool}} "
+      "vc={data:{*logfile:str *logappend:bool *width:int *height:int *cols:int *rows:int}} "
+      "ringbuf={data:{*logfile:str *logappend:bool *size:int}} memory={data:{*logfile:str *logappend:bool *size:int}}}" },
+
+    /* input */
+    { "QKeyCode", "<unmapped|shift|shift_r|alt|alt_r|ctrl|ctrl_r|menu|esc|1|2|3|4|5|6|7|8|9|0|minus|equal|backspace|tab|q|w|e|r|t|y|"
+      "u|i|o|p|bracket_left|bracket_right|ret|a|s|d|f|g|h|j|k|l|semicolon|apostrophe|grave_accent|backslash|z|x|c|v|b|n|m|comma|"
+      "dot|slash|asterisk|spc|caps_lock|f1|f2|f3|f4|f5|f6|f7|f8|f9|f10|num_lock|scroll_lock|kp_divide|kp_multiply|kp_subtract|"
+      "kp_add|kp_enter|kp_decimal|sysrq|kp_0|kp_1|kp_2|kp_3|kp_4|kp_5|kp_6|kp_7|kp_8|kp_9|less|f11|f12|print|home|pgup|pgdn|end|"
+      "left|up|down|right|insert|delete|stop|again|props|undo|front|copy|open|paste|find|cut|lf|help|meta_l|meta_r|compose|pause|"
+      "ro|hiragana|henkan|yen|muhenkan|katakanahiragana|kp_comma|kp_equals|power|sleep|wake|audionext|audioprev|audiostop|"
+      "audioplay|audiomute|volumeup|volumedown|mediaselect|mail|calculator|computer|ac_home|ac_back|ac_forward|ac_refresh|"
+      "ac_bookmarks|lang1|lang2>" },
+    { "KeyValue", "{type:<number|qcode> ?type number={data:int} qcode={data:QKeyCode}}" },
+    { "InputButton", "<left|middle|right|wheel-up|wheel-down|side|extra|wheel-left|wheel-right>" },
+    { "InputMove", "{data:{axis:<x|y> value:int}}" },
+    { "InputEvent", "{type:<key|btn|rel|abs> ?type key={data:{key:KeyValue down:bool}} btn={data:{button:InputButton down:bool}} "
+      "rel=InputMove abs=InputMove}" },
+    { "MouseInfo", "{name:str index:int current:bool absolute:bool}" },
+    { 0 },
+};
+
+const QmpEvent qmp_events[] = {
+    { "BLOCK_IO_ERROR", "{device:str *node-name:str operation:<read|write> action:<ignore|report|stop> *nospace:bool reason:str}" },
+    { "DEVICE_DELETED", "{*device:str path:str}" },
+    { "DEVICE_TRAY_MOVED", "{device:str id:str tray-open:bool}" },
+    { "DEVICE_UNPLUG_GUEST_ERROR", "{*device:str path:str}" },
+    { "ACPI_DEVICE_OST", "{info:{*device:str slot:str slot-type:<DIMM|CPU> source:int status:int}}" },
+    { "GUEST_PANICKED", "{action:<pause|poweroff|run> *info:any}" },
+    { "GUEST_CRASHLOADED", "{action:<pause|poweroff|run> *info:any}" },
+    { "POWERDOWN" },
+    { "RESET", "{guest:bool reason:ShutdownCause}" },
+    { "RESUME" },
+    { "RTC_CHANGE", "{offset:int qom-path:str}" },
+    { "SHUTDOWN", "{guest:bool reason:ShutdownCause}" },
+    { "STOP" },
+    { "SUSPEND" },
+    { "SUSPEND_DISK" },
+    { "WAKEUP" },
+    { "WATCHDOG", "{action:WatchdogAction}" },
+    { 0 },
+};
