@@ -148,9 +148,9 @@ static Type *named(const char *name)
     for (const QmpTypeRow *r = qmp_types; r->name; r++) {
         if (!strcmp(r->name, name)) {
             const char *s = r->text;
-            Type *x = parse_type(&s);
+            g_autofree Type *x = parse_type(&s);    /* a literal, met nowhere else */
 
-            *t = *x;    /* x is a literal, met nowhere else */
+            *t = *x;
             return t;
         }
     }
