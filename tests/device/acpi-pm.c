@@ -15,11 +15,16 @@
 #define SCI 9
 #define SECOND 1000000000ll
 
+static void decode(QTest *q)
+{
+    qpci_writel(q, PM, 0x40, BASE | 1);
+    qpci_writeb(q, PM, 0x80, 1);
+}
+
 static void set_up(QTest *q)
 {
     tap_eq(qtest_inw(q, PM1_EN), 0xffff, "not decoded after reset");
-    qpci_writel(q, PM, 0x40, BASE | 1);
-    qpci_writeb(q, PM, 0x80, 1);
+    decode(q);
     qpci_writel(q, PM, 0x90, SMB | 1);
     qpci_writeb(q, PM, 0xd2, 9);
 }
@@ -174,6 +179,24 @@ static void test_smbus(QTest *q)
     tap_eq(transact(q, 7, 0x53, false, 0), 4, "nor is protocol 7");
 }
 
+static void test_suspend(QTest *q)
+{
+    qtest_outw(q, PM1_CNT, 0x2400);
+    tap_ok(qtest_qmp_event(q, "SUSPEND"), "SLP_TYP 1: suspended");
+    g_free(qtest_hmp(q, "system_wakeup"));
+    tap_ok(qtest_qmp_event(q, "WAKEUP"), "woken");
+    decode(q);
+    tap_eq(qtest_inw(q, PM1_STS) & 0x8500, 0x8100, "WAK_STS, and the power button as its cause");
+    qtest_outw(q, PM1_STS, 0xffff);
+    qtest_outw(q, PM1_EN, 1);
+    qtest_outw(q, PM1_STS, 1);
+    qtest_outw(q, PM1_CNT, 0x2400);
+    tap_ok(qtest_qmp_event(q, "SUSPEND"), "suspended with the timer enabled");
+    g_free(qtest_hmp(q, "system_wakeup"));
+    tap_ok(qtest_qmp_event(q, "WAKEUP"), "woken again");
+    decode(q);
+}
+
 int main(void)
 {
     QTest *q = qtest_start_qmp("-M pc -nodefaults -vga none -m 16 -smp 2,maxcpus=6");
@@ -187,8 +210,9 @@ int main(void)
     if (!qtest_is_qemu()) {
         test_pci_hotplug(q);
         test_power_button(q);
+        test_suspend(q);
     } else {
-        tap_skip("hot-plug and power button", "stock QEMU's GSIs can't be intercepted with its CPUs stopped");
+        tap_skip("hot-plug, power button, suspend", "stock QEMU's GSIs can't be intercepted with its CPUs stopped");
     }
     test_cpu_hotplug(q);
     qtest_outw(q, PM1_CNT, 0x2000);
