@@ -158,6 +158,17 @@ static bool transfer(FwCfg *f, Item *it, unsigned op, uint64_t addr, uint32_t n,
     return true;
 }
 
+/* Zeros; ends where memory does, so that a length of 4 GiB costs no more than the guest has. */
+static bool zero_guest(FwCfg *f, uint64_t addr, uint32_t len)
+{
+    for (uint32_t n; len; addr += n, len -= n) {
+        n = MIN(len, 0x10000);
+        if (!dma_set(&f->dev, addr, 0, n))
+            return false;
+    }
+    return true;
+}
+
 /* One command: the item's rest first, then (reads) zeros. */
 static bool run_command(FwCfg *f, unsigned op, uint64_t addr, uint32_t len)
 {
@@ -178,7 +189,7 @@ static bool run_command(FwCfg *f, unsigned op, uint64_t addr, uint32_t len)
     }
     if (!len || op & DMA_SKIP)
         return !(op & DMA_WRITE) || !len;
-    return op & DMA_READ ? dma_set(&f->dev, addr, 0, len) : false;
+    return op & DMA_READ ? zero_guest(f, addr, len) : false;
 }
 
 static void run_dma(FwCfg *f)
