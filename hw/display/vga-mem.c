@@ -8,11 +8,8 @@
 #include <string.h>
 
 static inline uint32_t each_plane(uint8_t v) { return v * 0x01010101u; }
-/* Bits 0..3 as masks of the planes. */
-static inline uint32_t plane_mask(uint8_t v)
-{
-    return (v & 1 ? 0xff : 0) | (v & 2 ? 0xff00 : 0) | (v & 4 ? 0xff0000 : 0) | (v & 8 ? 0xff000000 : 0);
-}
+/* Bits 0..3 as masks of the planes: each bit is brought to its byte, then fills it. */
+static inline uint32_t plane_mask(uint8_t v) { return ((v & 0x0f) * 0x00204081u & 0x01010101) * 0xff; }
 
 static inline void mark(VgaState *s, uint32_t off, uint32_t len)
 {
