@@ -270,7 +270,7 @@ static const StateTable bochs_state = {
 
 static const Property bochs_props[] = {
     PROP(BochsDisplay, vgamem, "vgamem", PROP_SIZE, 16 << 20),
-    PROP(BochsDisplay, has_edid, "edid", PROP_BOOL, true),
+    PROP(BochsDisplay, has_edid, "edid", PROP_BOOL, true, .help = ""),
     PROP(BochsDisplay, edid_info.xres, "xres", PROP_U32, 0),
     PROP(BochsDisplay, edid_info.yres, "yres", PROP_U32, 0),
     PROP(BochsDisplay, edid_info.xmax, "xmax", PROP_U32, 0),

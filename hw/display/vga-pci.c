@@ -211,7 +211,7 @@ static const Property vga_props[] = {
     PROP(VgaPci, vgamem_mb, "vgamem_mb", PROP_U32, 16),
     PROP(VgaPci, has_mmio, "mmio", PROP_BOOL, true, .help = "on/off"),
     COMMON_PROPS,
-    PROP(VgaPci, global_vmstate, "global-vmstate", PROP_BOOL, false),
+    PROP(VgaPci, global_vmstate, "global-vmstate", PROP_BOOL, false, .help = ""),
     {0}
 };
 
