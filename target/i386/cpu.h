@@ -54,7 +54,7 @@ X86Cpu *x86_cpu_current(void);                  /* whose thread this is, or NULL
 
 uint32_t x86_cpuid(X86Cpu *c, uint32_t leaf, uint32_t subleaf, unsigned reg);   /* reg 0..3: EAX..EDX as the guest sees them */
 unsigned x86_phys_bits(X86Cpu *c);
-bool x86_is_amd(X86Cpu *c);                     /* AMD or Hygon */
+bool x86_is_amd(X86Cpu *c);                     /* by its vendor name */
 /* IA32_FEATURE_CONTROL as firmware should set it (etc/msr_feature_control); 0: the CPUs have no such register. */
 uint64_t x86_feature_control(X86Cpu *c);
 

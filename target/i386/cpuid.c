@@ -49,9 +49,10 @@ X86Topology x86_topology(const MachineConfig *cfg)
     return t;
 }
 
-static unsigned threads_a_package(const X86Spec *s)
+/* What most leaves take for a package: they were made before there were dies, and QEMU does not count those in. */
+static unsigned threads_a_die(const X86Spec *s)
 {
-    return s->topo.dies * s->topo.cores * s->topo.threads;
+    return s->topo.cores * s->topo.threads;
 }
 
 /* ---- Caches ---- */
@@ -140,7 +141,7 @@ static void cache_leaf(const X86Cache *c, uint32_t r[4])
 static void leaf4(const X86Spec *s, uint32_t sub, uint32_t r[4])
 {
     const X86Cache *const c[] = { &s->cache4.l1d, &s->cache4.l1i, &s->cache4.l2, &s->cache4.l3 };
-    unsigned cores = s->topo.cores * s->topo.dies, sharing;
+    unsigned cores = s->topo.cores, sharing;
 
     if (s->p.vendor_cpuid_only && x86_spec_amd(s)) {
         return;
@@ -152,9 +153,9 @@ static void leaf4(const X86Spec *s, uint32_t sub, uint32_t r[4])
             unsigned shared = (r[EAX] >> 14 & 0xfff) + 1;
 
             r[EAX] &= ~0xfc000000;
-            r[EAX] |= cores > 1 ? (cores - 1) << 26 : 0;
-            if (shared > threads_a_package(s)) {
-                r[EAX] = (r[EAX] & ~0x03ffc000) | (((1u << width(threads_a_package(s))) - 1) << 14);
+            r[EAX] |= ((1u << width(cores)) - 1) << 26;
+            if (shared > s->topo.dies * threads_a_die(s)) {
+                r[EAX] = (r[EAX] & ~0x03ffc000) | (((1u << width(s->topo.dies * threads_a_die(s))) - 1) << 14);
             }
         }
         return;
@@ -175,7 +176,7 @@ static void leaf_amd_cache(const X86Spec *s, uint32_t sub, uint32_t r[4])
         x86_host_cpuid(0x8000001d, sub, r);
         return;
     }
-    if (sub > 3 || (sub == 3 && !s->l3)) {
+    if (sub > 3) {
         return;
     }
     cache_leaf(c[sub], r);
@@ -246,7 +247,7 @@ static void leaf_id(uint32_t max, const char *vendor, uint32_t r[4])
 
 static void leaf1(const X86Spec *s, uint32_t apic_id, uint32_t r[4])
 {
-    unsigned n = threads_a_package(s);
+    unsigned n = threads_a_die(s);
 
     r[EAX] = s->version;
     r[EBX] = apic_id << 24 | 8 << 8;
@@ -262,8 +263,8 @@ static void leaf7(const X86Spec *s, uint32_t sub, uint32_t r[4])
 {
     if (sub == 0) {
         r[EAX] = s->level_func7;
-        r[EBX] = s->features[FW_7_0_EBX];
-        r[ECX] = s->features[FW_7_0_ECX];
+        r[EBX] = s->features[FW_7_0_EBX] & ~F7_EBX_SGX;     /* there is no enclave memory to hand out */
+        r[ECX] = s->features[FW_7_0_ECX] & ~F7_ECX_SGX_LC;
         r[EDX] = s->features[FW_7_0_EDX];
     } else if (sub == 1) {
         r[EAX] = s->features[FW_7_1_EAX];
@@ -285,7 +286,7 @@ static void leaf_topology(const X86Spec *s, uint32_t apic_id, uint32_t sub, uint
         r[ECX] |= 1 << 8;
     } else if (sub == 1) {
         r[EAX] = b.pkg;
-        r[EBX] = threads_a_package(s) & 0xffff;
+        r[EBX] = threads_a_die(s) & 0xffff;
         r[ECX] |= 2 << 8;
     }
 }
@@ -309,9 +310,29 @@ static void leaf_topology2(const X86Spec *s, uint32_t apic_id, uint32_t sub, uin
         r[ECX] |= 2 << 8;
     } else if (sub == 2) {
         r[EAX] = b.pkg;
-        r[EBX] = threads_a_package(s) & 0xffff;
+        r[EBX] = s->topo.dies * threads_a_die(s) & 0xffff;
         r[ECX] |= 5 << 8;
     }
+}
+
+/* Bytes of an XSAVE area with these components; compacted: each after the other. */
+static uint32_t xsave_size(const X86Spec *s, uint32_t components, bool compacted)
+{
+    uint32_t size = 0x240;
+
+    for (unsigned i = XC_AVX; i < XC_COUNT; i++) {
+        const struct XsaveArea *a = &s->xsave[i];
+
+        if (!(components >> i & 1)) {
+            continue;
+        }
+        if (compacted) {
+            size = (a->flags & 2 ? (size + 63) & ~63u : size) + a->size;
+        } else {
+            size = MAX(size, a->offset + a->size);
+        }
+    }
+    return size;
 }
 
 static void leaf_xsave(const X86Spec *s, uint32_t sub, uint32_t r[4])
@@ -324,17 +345,11 @@ static void leaf_xsave(const X86Spec *s, uint32_t sub, uint32_t r[4])
     if (sub == 0) {
         r[EAX] = xcr0;
         r[EDX] = s->features[FW_XCR0_HI];
-        r[ECX] = 0x240;
-        for (unsigned i = XC_AVX; i < XC_COUNT; i++) {
-            if (xcr0 >> i & 1) {
-                r[ECX] = MAX(r[ECX], s->xsave[i].offset + s->xsave[i].size);
-            }
-        }
-        r[EBX] = 0x240;
+        r[EBX] = r[ECX] = xsave_size(s, xcr0, false);
     } else if (sub == 1) {
         r[EAX] = s->features[FW_XSAVE];
         if (r[EAX] & FD1_EAX_XSAVES) {
-            r[EBX] = 0x240;
+            r[EBX] = xsave_size(s, xcr0 | xss, true);
         }
         r[ECX] = xss;
         r[EDX] = s->features[FW_XSS_HI];
@@ -363,7 +378,7 @@ static void leaf_sgx(const X86Spec *s, uint32_t sub, uint32_t r[4])
         r[EBX] &= s->features[FW_SGX_12_0_EBX];
     } else if (sub == 1) {
         r[EAX] &= s->features[FW_SGX_12_1_EAX];
-        r[ECX] &= s->features[FW_XCR0_LO] | 3;
+        r[ECX] = (r[ECX] & s->features[FW_XCR0_LO]) | 3;
         r[EDX] &= s->features[FW_XCR0_HI];
     } else {
         memset(r, 0, 16);           /* no enclave memory is handed out */
@@ -462,7 +477,7 @@ static void basic_leaf(const X86Spec *s, uint32_t apic_id, uint32_t leaf, uint32
 
 static void leaf_address_sizes(const X86Spec *s, uint32_t r[4])
 {
-    unsigned n = threads_a_package(s);
+    unsigned n = threads_a_die(s);
 
     r[EAX] = s->phys_bits;
     if (x86_spec_has(s, FW_8000_0001_EDX, F8_EDX_LM)) {
@@ -495,7 +510,7 @@ static void extended_leaf(const X86Spec *s, uint32_t apic_id, uint32_t leaf, uin
         r[ECX] = s->features[FW_8000_0001_ECX];
         r[EDX] = s->features[FW_8000_0001_EDX];
         /* Linux ignores threads where CmpLegacy is set, so Intel does without. */
-        if (threads_a_package(s) > 1 && !x86_spec_intel(s)) {
+        if (threads_a_die(s) > 1 && !x86_spec_intel(s)) {
             r[ECX] |= 1 << 1;
         }
         break;

@@ -19,7 +19,7 @@ typedef struct FeatureWordInfo {
     uint32_t leaf, sub;
     uint64_t unmigratable;  /* named, but not for a migratable max or host */
     uint64_t migratable;    /* not named, but fine */
-    bool by_hand;           /* max and host do not turn it on */
+    uint64_t by_hand;       /* max and host do not turn these on */
 } FeatureWordInfo;
 extern const FeatureWordInfo x86_feature_words[FW_COUNT];
 

@@ -345,19 +345,23 @@ static bool set_tsc(X86Cpu *c, GError **err)
     return true;
 }
 
-static void set_machine_check(X86Cpu *c)
+static bool set_machine_check(X86Cpu *c, GError **err)
 {
-    enum { BANKS = 0xff };
+    enum { BANKS = 0xff, LMCE_P = 1 << 27 };
     uint64_t have = 0, banks = kvm_check(KVM_CAP_MCE);
 
     if (!c->mcg_cap || !banks || kvm_sys_ioctl(KVM_X86_GET_MCE_CAP_SUPPORTED, &have) < 0) {
-        return;
+        return true;
+    }
+    if (c->mcg_cap & ~have & LMCE_P) {
+        return error_set(err, "kvm: LMCE not supported");
     }
     c->mcg_cap = (c->mcg_cap & have & ~(uint64_t)BANKS) | MIN(c->mcg_cap & BANKS, banks);
     if (kvm_vcpu_ioctl(&c->vcpu, KVM_X86_SETUP_MCE, &c->mcg_cap) < 0) {
         warn_report("KVM has no machine checks for CPU %u", c->index);
         c->mcg_cap = 0;
     }
+    return true;
 }
 
 static bool x86_vcpu_init(Vcpu *v, GError **err)
@@ -373,8 +377,7 @@ static bool x86_vcpu_init(Vcpu *v, GError **err)
     if (c->spec->p.pv_enforce_cpuid) {
         kvm_vcpu_enable_cap(v, KVM_CAP_ENFORCE_PV_FEATURE_CPUID, 1, 0);
     }
-    set_machine_check(c);
-    return set_cpuid(c, err);
+    return set_machine_check(c, err) && set_cpuid(c, err);
 }
 
 static void x86_vcpu_put(Vcpu *v)
@@ -392,7 +395,7 @@ static void user_msr(X86Cpu *c, struct kvm_run *run, bool write)
 
     run->msr.error = 1;
     if (!write && run->msr.index == MSR_CORE_THREAD_COUNT) {
-        run->msr.data = (uint64_t)t->dies * t->cores << 16 | t->dies * t->cores * t->threads;
+        run->msr.data = (uint64_t)t->cores << 16 | t->cores * t->threads;
         run->msr.error = 0;
     }
 }

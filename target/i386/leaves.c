@@ -154,7 +154,7 @@ void x86_spec_set_xsave_areas(X86Spec *s)
 
     memcpy(s->xsave, usual, sizeof(usual));
     for (unsigned i = XC_AVX; i < XC_COUNT && accel_is_kvm(); i++) {
-        if (usual[i].size) {
+        if (usual[i].size && x86_host_supported(0xd, i, 0)) {
             s->xsave[i].size = x86_host_supported(0xd, i, 0);
             s->xsave[i].offset = x86_host_supported(0xd, i, 3);
             s->xsave[i].flags = x86_host_supported(0xd, i, 1);

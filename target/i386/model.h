@@ -69,7 +69,7 @@ void x86_spec_free(X86Spec *s);
 /* All leaves of CPU apic_id, for KVM_SET_CPUID2; tsc_khz 0: not known. Caller frees. */
 struct kvm_cpuid2 *x86_spec_leaves(const X86Spec *s, uint32_t apic_id, uint32_t tsc_khz);
 void x86_spec_set_xsave_areas(X86Spec *s);
-static inline bool x86_spec_amd(const X86Spec *s) { return !strcmp(s->vendor, "AuthenticAMD") || !strcmp(s->vendor, "HygonGenuine"); }
+static inline bool x86_spec_amd(const X86Spec *s) { return !strcmp(s->vendor, "AuthenticAMD"); }
 static inline bool x86_spec_intel(const X86Spec *s) { return !strcmp(s->vendor, "GenuineIntel"); }
 static inline bool x86_spec_has(const X86Spec *s, FeatureWord w, uint64_t bit) { return s->features[w] & bit; }
 

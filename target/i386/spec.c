@@ -329,9 +329,7 @@ static void set_levels(X86Spec *s)
 static void expand(X86Spec *s)
 {
     for (unsigned w = 0; is_host_like(s) && accel_is_kvm() && w < FW_COUNT; w++) {
-        if (!x86_feature_words[w].by_hand) {
-            s->features[w] |= x86_supported_word(w, s->p.migratable) & ~s->p.given[w];
-        }
+        s->features[w] |= x86_supported_word(w, s->p.migratable) & ~s->p.given[w] & ~x86_feature_words[w].by_hand;
     }
     apply_dependencies(s);
     set_components(s);
@@ -373,17 +371,18 @@ static bool set_phys_bits(X86Spec *s, GError **err)
     unsigned host = accel_is_kvm() ? x86_host_phys_bits() : 40, bits = s->p.phys_bits;
     bool as_host = s->p.host_phys_bits ? s->p.host_phys_bits == 1 : is_host_like(s) && accel_is_kvm();
 
-    if (as_host) {
-        bits = s->p.host_phys_bits_limit ? MIN(host, s->p.host_phys_bits_limit) : host;
-    } else if (bits && accel_is_kvm() && bits != host) {
-        warn_report("Host physical bits (%u) does not match phys-bits property (%u)", host, bits);
-    }
     if (!x86_spec_has(s, FW_8000_0001_EDX, F8_EDX_LM)) {
         if (s->p.phys_bits) {
             return error_set(err, "phys-bits is not user-configurable in 32 bit");
         }
         s->phys_bits = x86_spec_has(s, FW_1_EDX, F1_EDX_PSE36) ? 36 : 32;
         return true;
+    }
+    if (bits && accel_is_kvm() && bits != host) {
+        warn_report("Host physical bits (%u) does not match phys-bits property (%u)", host, bits);
+    }
+    if (as_host) {
+        bits = s->p.host_phys_bits_limit ? MIN(host, s->p.host_phys_bits_limit) : host;
     }
     if (bits && (bits < 32 || bits > 52)) {
         return error_set(err, "phys-bits should be between 32 and 52  (but is %u)", bits);
