@@ -32,11 +32,11 @@ static void le(GByteArray *b, uint64_t v, unsigned n)
     g_byte_array_append(b, (uint8_t *)&v, n);
 }
 
-/* Exactly n bytes, padded with spaces. */
+/* Exactly n bytes, padded with zeros. */
 static void padded(GByteArray *b, const char *s, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
-        le(b, *s ? *s++ : ' ', 1);
+        le(b, *s ? *s++ : 0, 1);
 }
 
 static void begin_table(Build *t, const char *sig, const char *table_id)

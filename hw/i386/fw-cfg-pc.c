@@ -54,13 +54,13 @@ static void add_numa(FwCfg *f, const FwCfgFacts *p)
     fw_cfg_take_bytes(f, FW_CFG_NUMA, v, n * sizeof *v);
 }
 
-/* Up to eight HPETs: a count; block id, address, least tick, page protection of each. */
+/* Up to eight HPETs: a count (0xff: none); block id, address, least tick, page protection of each. */
 static void add_hpet(FwCfg *f, bool hpet)
 {
     struct __attribute__((packed)) {
         uint8_t count;
         struct __attribute__((packed)) { uint32_t id; uint64_t address; uint16_t min_tick; uint8_t protection; } block[8];
-    } v = { 0 };
+    } v = { .count = 0xff };
 
     if (hpet) {
         v.count = 1;

@@ -3,6 +3,7 @@
  */
 #include "hw/core/machine.h"
 #include "hw/isa/isa.h"
+#include "hw/nvram/fw_cfg.h"
 #include "hw/pci/pci.h"
 #include "util/log.h"
 
@@ -41,7 +42,11 @@ static bool isa_realize(Device *d, GError **err)
 {
     static const PioRange ports[] = { { 0, 1, 1, isa_read, isa_write }, {0} };
 
-    return isa_map_ports(d, "pvpanic", DEVICE(d, Pvpanic)->ioport, ports, err);
+    FwCfg *f = fw_cfg_find(d->machine);
+    uint16_t port = GUINT16_TO_LE(DEVICE(d, Pvpanic)->ioport);
+
+    return isa_map_ports(d, "pvpanic", DEVICE(d, Pvpanic)->ioport, ports, err) &&
+           (!f || fw_cfg_add_file(f, "etc/pvpanic-port", &port, sizeof port, err));
 }
 
 const DeviceType pvpanic_type = {
