@@ -19,7 +19,7 @@ static const int fatal_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, S
 
 static struct termios saved, raw;
 static volatile sig_atomic_t tty_changed;   /* the terminal has our settings */
-static bool in_use, handlers_set;
+static bool in_use, handlers_set, forbidden;
 
 void chr_restore_terminals(void)
 {
@@ -27,6 +27,11 @@ void chr_restore_terminals(void)
         tty_changed = 0;
         tcsetattr(STDIN_FILENO, TCSANOW, &saved);
     }
+}
+
+void chr_forbid_stdio(void)
+{
+    forbidden = true;
 }
 
 static void on_fatal(int sig)
@@ -130,6 +135,8 @@ static bool stdio_open(Chardev *c, GHashTable *opts, GError **err)
     int in, out;
 
     f->in = f->out = -1;
+    if (forbidden)
+        return error_set(err, "cannot use stdio with -daemonize");
     if (in_use)
         return error_set(err, "cannot use stdio by multiple character devices");
     in = private_fd(STDIN_FILENO, O_RDONLY, &in_sock, NULL);

@@ -156,10 +156,10 @@ static void hmp_drive_del(Monitor *mon, json_t *args)
 
 const MonCommand commands_block[] = {
     { "info block", "nodes:-n verbose:-v device:dev?", "[-n] [-v] [device]", "show info of one block device or all block devices "
-      "(-n: show named nodes; -v: show details)", .qmp = "query-block", .out = "[any]", .run = query_block, .print = print_block },
+      "(-n: show named nodes; -v: show details)", .qmp = "query-block", .out = "[BlockInfo]", .run = query_block, .print = print_block },
     { "info blockstats", .params = "", .help = "show block device statistics", .qmp = "query-blockstats", .in = "{*query-nodes:bool}",
-      .out = "[any]", .run = query_stats, .print = print_stats },
-    { .qmp = "query-named-block-nodes", .in = "{*flat:bool}", .out = "[any]", .run = query_nodes },
+      .out = "[BlockStats]", .run = query_stats, .print = print_stats },
+    { .qmp = "query-named-block-nodes", .in = "{*flat:bool}", .out = "[BlockDeviceInfo]", .run = query_nodes },
     { "eject", "force:-f device:dev", "[-f] device", "eject a removable medium (use -f to force it)", .qmp = "eject",
       .in = "{*device:str *id:str *force:bool}", .run = eject },
     { "change", "device:dev force:-f filename:path format:str? read-only-mode:str?", "device [-f] filename [format [read-only-mode]]",

@@ -350,13 +350,28 @@ static void run(Monitor *mon, const MonCommand *c, json_t *args)
     error_set_sink(NULL, NULL);
 }
 
-/* "info NAME" that a device or a bus offers. */
-static bool run_machine_info(Monitor *mon, const char *name)
+/* Pages of info that devices and buses offer; these are there in any machine, and say so when nobody offers them. */
+static const struct { const char *name, *help, *absent; } pages[] = {
+    { "irq", "show the interrupts statistics (if available)", "" },
+    { "pci", "show PCI info", "" },
+    { "pic", "show PIC state", "" },
+    { "usb", "show guest USB devices", "Error: USB support not enabled\n" },
+    { "vm-generation-id", "Show Virtual Machine Generation ID", "Error: VM Generation ID device not found\n" },
+};
+
+static bool run_machine_info(Monitor *mon, const char *name, bool more)
 {
     GString *out = g_string_new(NULL);
     bool ok = machine_print_info(mon_machine, name, out);
 
-    if (ok)
+    for (unsigned i = 0; !ok && i < G_N_ELEMENTS(pages); i++) {
+        ok = !strcmp(pages[i].name, name);
+        if (ok)
+            g_string_append(out, pages[i].absent);
+    }
+    if (ok && more)
+        mon_printf(mon, "%s: extraneous characters at the end of line\nTry \"help info %s\" for more information\n", name, name);
+    else
         mon_puts(mon, out->str);
     g_string_free(out, true);
     return ok;
@@ -392,7 +407,8 @@ void hmp_run_line(Monitor *mon, const char *line)
         line += strlen(sub);
         g_free(typed);
         typed = g_strconcat("info ", sub, NULL);
-        if (!line[strspn(line, " \t")] && !find_command(typed, strlen(typed)) && run_machine_info(mon, sub))
+        skip_spaces(&line);
+        if (!find_command(typed, strlen(typed)) && run_machine_info(mon, sub, *line))
             return;
     }
     c = find_command(typed, strlen(typed));
@@ -434,7 +450,21 @@ static void add_info_row(const InfoRow *row, void *opaque)
 {
     HelpRow h = { row->name, "", row->help };
 
+    for (unsigned i = 0; i < G_N_ELEMENTS(pages); i++) {
+        if (!strcmp(pages[i].name, row->name))
+            return;
+    }
     g_array_append_val((GArray *)opaque, h);
+}
+
+static void add_pages(GArray *rows)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(pages); i++) {
+        HelpRow h = { pages[i].name, "", pages[i].help };
+
+        g_array_append_val(rows, h);
+    }
+    machine_foreach_info(mon_machine, add_info_row, rows);
 }
 
 typedef struct HelpRows { GArray *rows; bool info; } HelpRows;
@@ -458,7 +488,7 @@ static GArray *help_rows(bool info)
 
     foreach_command(add_help_row, &r);
     if (info)
-        machine_foreach_info(mon_machine, add_info_row, r.rows);
+        add_pages(r.rows);
     g_array_sort(r.rows, by_name);
     return r.rows;
 }

@@ -55,6 +55,40 @@ const QmpTypeRow qmp_types[] = {
       "vc={data:{*logfile:str *logappend:bool *width:int *height:int *cols:int *rows:int}} "
       "ringbuf={data:{*logfile:str *logappend:bool *size:int}} memory={data:{*logfile:str *logappend:bool *size:int}}}" },
 
+    /* drives */
+    { "BlockdevDetectZeroesOptions", "<off|on|unmap>" },
+    { "SnapshotInfo", "{id:str name:str vm-state-size:int date-sec:int date-nsec:int vm-clock-sec:int vm-clock-nsec:int *icount:int}" },
+    { "Qcow2BitmapInfo", "{name:str granularity:int flags:[<in-use|auto>]}" },
+    { "ImageInfoSpecific", "{type:<qcow2|vmdk|luks|rbd> ?type "
+      "qcow2={data:{compat:str *data-file:str *data-file-raw:bool *extended-l2:bool *lazy-refcounts:bool *corrupt:bool "
+      "refcount-bits:int *encrypt:{format:<aes|luks> ...} *bitmaps:[Qcow2BitmapInfo] compression-type:<zlib|zstd>}} "
+      "vmdk={data:{create-type:str cid:int parent-cid:int extents:[ImageInfo]}} luks={data:{...}} rbd={data:{...}}}" },
+    { "ImageInfo", "{filename:str format:str *dirty-flag:bool *actual-size:int virtual-size:int *cluster-size:int *encrypted:bool "
+      "*compressed:bool *backing-filename:str *full-backing-filename:str *backing-filename-format:str *snapshots:[SnapshotInfo] "
+      "*backing-image:ImageInfo *format-specific:ImageInfoSpecific}" },
+    { "BlockDirtyInfo", "{*name:str count:int granularity:int recording:bool busy:bool persistent:bool *inconsistent:bool}" },
+    { "BlockDeviceInfo", "{file:str *node-name:str ro:bool drv:str *backing_file:str backing_file_depth:int encrypted:bool "
+      "detect_zeroes:BlockdevDetectZeroesOptions bps:int bps_rd:int bps_wr:int iops:int iops_rd:int iops_wr:int image:ImageInfo "
+      "*bps_max:int *bps_rd_max:int *bps_wr_max:int *iops_max:int *iops_rd_max:int *iops_wr_max:int *bps_max_length:int "
+      "*bps_rd_max_length:int *bps_wr_max_length:int *iops_max_length:int *iops_rd_max_length:int *iops_wr_max_length:int "
+      "*iops_size:int *group:str cache:{writeback:bool direct:bool no-flush:bool} write_threshold:int "
+      "*dirty-bitmaps:[BlockDirtyInfo]}" },
+    { "BlockInfo", "{device:str *qdev:str type:str removable:bool locked:bool *inserted:BlockDeviceInfo *tray_open:bool "
+      "*io-status:<ok|failed|nospace>}" },
+    { "BlockLatencyHistogramInfo", "{boundaries:[int] bins:[int]}" },
+    { "BlockDeviceTimedStats", "{interval_length:int min_rd_latency_ns:int max_rd_latency_ns:int avg_rd_latency_ns:int "
+      "min_wr_latency_ns:int max_wr_latency_ns:int avg_wr_latency_ns:int min_flush_latency_ns:int max_flush_latency_ns:int "
+      "avg_flush_latency_ns:int avg_rd_queue_depth:num avg_wr_queue_depth:num}" },
+    { "BlockDeviceStats", "{rd_bytes:int wr_bytes:int unmap_bytes:int rd_operations:int wr_operations:int flush_operations:int "
+      "unmap_operations:int rd_total_time_ns:int wr_total_time_ns:int flush_total_time_ns:int unmap_total_time_ns:int "
+      "wr_highest_offset:int rd_merged:int wr_merged:int unmap_merged:int *idle_time_ns:int failed_rd_operations:int "
+      "failed_wr_operations:int failed_flush_operations:int failed_unmap_operations:int invalid_rd_operations:int "
+      "invalid_wr_operations:int invalid_flush_operations:int invalid_unmap_operations:int account_invalid:bool account_failed:bool "
+      "timed_stats:[BlockDeviceTimedStats] *rd_latency_histogram:BlockLatencyHistogramInfo "
+      "*wr_latency_histogram:BlockLatencyHistogramInfo *flush_latency_histogram:BlockLatencyHistogramInfo}" },
+    { "BlockStats", "{*device:str *qdev:str *node-name:str stats:BlockDeviceStats *driver-specific:{driver:str ...} "
+      "*parent:BlockStats *backing:BlockStats}" },
+
     /* input */
     { "QKeyCode", "<unmapped|shift|shift_r|alt|alt_r|ctrl|ctrl_r|menu|esc|1|2|3|4|5|6|7|8|9|0|minus|equal|backspace|tab|q|w|e|r|t|y|"
       "u|i|o|p|bracket_left|bracket_right|ret|a|s|d|f|g|h|j|k|l|semicolon|apostrophe|grave_accent|backslash|z|x|c|v|b|n|m|comma|"
