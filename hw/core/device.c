@@ -303,6 +303,23 @@ Device *device_find(Machine *m, const char *id_or_path)
     return s.found;
 }
 
+static bool match_type(Device *d, void *opaque)
+{
+    Search *s = opaque;
+
+    if (!strcmp(d->type->name, s->name))
+        s->found = d;
+    return !s->found;
+}
+
+Device *device_find_type(Machine *m, const char *type)
+{
+    Search s = { type, NULL };
+
+    machine_foreach_device(m, match_type, &s);
+    return s.found;
+}
+
 static bool match_bus(Device *d, void *opaque)
 {
     Search *s = opaque;

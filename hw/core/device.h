@@ -215,6 +215,7 @@ bool device_type_is(const DeviceType *t, const DeviceType *base);   /* t or a pa
 typedef bool DeviceVisit(Device *d, void *opaque);
 bool machine_foreach_device(Machine *m, DeviceVisit *fn, void *opaque);
 Device *device_find(Machine *m, const char *id_or_path);
+Device *device_find_type(Machine *m, const char *type);              /* the first of it, or NULL */
 Bus *bus_find(Machine *m, const char *name);                        /* "pci.0", or "id/pci.0" */
 #define DEVICE(d, T) ((T *)(void *)(d))
 

@@ -12,9 +12,11 @@ const DeviceType *const device_types[] = {
     NULL,
 };
 
+extern const MachineType machine_pc;
 static const MachineType machine_none = { .name = "none", .desc = "empty machine", .max_cpus = 1 };
 
 const MachineType *const machine_types[] = {
+    &machine_pc,
     &machine_none,
     NULL,
 };

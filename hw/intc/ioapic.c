@@ -59,6 +59,7 @@ static void ioapic_input(Device *d, unsigned n, int level)
 
     if (n >= IOAPIC_PINS)
         return;
+    n = n ? n : 2;              /* ISA interrupt 0 arrives at pin 2 */
     if (level)
         s->irq_count[n]++;
     if (n == 0)                     /* the PC's timer interrupt is wired to pin 2 */

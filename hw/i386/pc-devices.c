@@ -1,0 +1,169 @@
+/* The PC's devices: those that are always there, the default ones, and those that the old options ask for. */
+#include <string.h>
+#include "chardev/char.h"
+#include "hw/acpi/acpi.h"
+#include "hw/block/fdc.h"
+#include "hw/char/serial.h"
+#include "hw/i386/pc-int.h"
+#include "hw/ide/ide.h"
+#include "hw/input/input.h"
+#include "hw/misc/misc.h"
+#include "hw/timer/timer.h"
+#include "util/error.h"
+
+#define SMBUS_PORT 0xb100
+#define SCI 9
+#define PC_SERIAL_PORTS 4
+#define PC_PARALLEL_PORTS 3
+
+/* A device of the board at a fixed PCI address. */
+static Device *pci_at(Pc *pc, const DeviceType *t, unsigned slot, unsigned fn, GError **err)
+{
+    Device *d = device_new(pc->machine, t, err);
+
+    if (!d)
+        return NULL;
+    device_set_int(d, "addr", PCI_DEVFN_(slot, fn));
+    return device_realize(d, &pc->pci->bus, err) ? d : NULL;
+}
+
+static Device *isa_add(Pc *pc, const char *type, GError **err)
+{
+    const DeviceType *t = device_type_find(type);
+
+    if (!t) {
+        error_set(err, "there is no device type %s", type);
+        return NULL;
+    }
+    return device_create(pc->machine, t, &pc->isa->bus, err);
+}
+
+/* ---- Chips ---- */
+
+/* With an HPET the interrupts of the PIT and the clock pass through it. */
+static void rtc_to_hpet(void *hpet, unsigned n, int level)
+{
+    device_set_input(hpet, HPET_IN_RTC, level);
+}
+
+static void hpet_gates_pit(void *pc, unsigned n, int on)
+{
+    if (((Pc *)pc)->pit)
+        pit_irq_enable(((Pc *)pc)->pit, n, on);
+}
+
+static bool add_pit(Pc *pc, GError **err)
+{
+    bool in_kernel = accel_irqchip == IRQCHIP_ON;
+
+    pc->pit = pit_create(pc->machine, &pc->isa->bus, in_kernel, err);
+    if (!pc->pit)
+        return false;
+    if (!in_kernel && pc->hpet)
+        line_connect_device(pit_irq(pc->pit), pc->hpet, HPET_IN_PIT);
+    else if (!in_kernel)
+        line_connect(pit_irq(pc->pit), isa_bus_irq, pc->isa, 0);
+    return pcspk_create(pc->machine, &pc->isa->bus, pc->pit, err);
+}
+
+static bool add_chips(Pc *pc, GError **err)
+{
+    Machine *m = pc->machine;
+
+    if (!m->cfg->no_hpet && pc_prop_on(m, "hpet", true)) {
+        pc->hpet = hpet_create(m, HPET_INTCAP_PC, pc_gsi_sink(), pc, hpet_gates_pit, pc, err);
+        if (!pc->hpet)
+            return false;
+    }
+    pc->rtc = rtc_create(m, &pc->isa->bus, 0, pc->hpet ? rtc_to_hpet : NULL, pc->hpet, 0, err);
+    if (!pc->rtc || (pc_prop_on(m, "pit", true) && !add_pit(pc, err)))
+        return false;
+    if (pc_prop_on(m, "i8042", true)) {
+        pc->kbc = isa_add(pc, "i8042", err);
+        if (!pc->kbc)
+            return false;
+    }
+    return isa_add(pc, "port92", err);
+}
+
+/* ---- Serial and parallel ports: chardevs named serial0.., parallel0.. ---- */
+
+static bool add_ports(Pc *pc, GError **err)
+{
+    for (unsigned i = 0; i < PC_SERIAL_PORTS; i++) {
+        g_autofree char *id = g_strdup_printf("serial%u", i);
+
+        if (chr_find(id) && !isa_serial_create(pc->machine, &pc->isa->bus, i, id, err))
+            return false;
+    }
+    for (unsigned i = 0; i < PC_PARALLEL_PORTS; i++) {
+        g_autofree char *id = g_strdup_printf("parallel%u", i);
+        const DeviceType *t = device_type_find("isa-parallel");
+        Device *d;
+
+        if (!chr_find(id) || !t)
+            continue;
+        d = device_new(pc->machine, t, err);
+        if (!d)
+            return false;
+        device_set_int(d, "index", i);
+        if (!device_set(d, "chardev", id, err) || !device_realize(d, &pc->isa->bus, err))
+            return false;
+    }
+    return true;
+}
+
+/* ---- Disks ---- */
+
+static bool add_disks(Pc *pc, GError **err)
+{
+    pc->ide = pci_at(pc, &piix3_ide_type, 1, 1, err);
+    if (!pc->ide)
+        return false;
+    for (int bus = 0; bus < 2; bus++) {
+        for (int unit = 0; unit < 2; unit++) {
+            DriveInfo *drive = drive_get(BLK_IF_IDE, bus, unit);
+
+            if (drive && !ide_create_drive(pc->ide, drive, err))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool add_display(Pc *pc, GError **err)
+{
+    const char *vga = pc->machine->cfg->vga;
+    const DeviceType *t = device_type_find("VGA");
+
+    if (!vga)
+        vga = pc->machine->cfg->nodefaults ? "none" : "std";
+    if (!strcmp(vga, "none"))
+        return true;
+    return pci_at(pc, t, 2, 0, err);
+}
+
+bool pc_devices_init(Pc *pc, GError **err)
+{
+    Machine *m = pc->machine;
+
+    if (m->cfg->usb)
+        return error_set(err, "usb=on: this machine has no USB controller yet");
+    pc->fw_cfg = DEVICE(device_create(m, &fw_cfg_io_type, NULL, err), FwCfg);
+    if (!pc->fw_cfg || !add_chips(pc, err) || !add_display(pc, err) || !add_ports(pc, err) || !add_disks(pc, err))
+        return false;
+    pc->fdc = fdc_create(m, &pc->isa->bus, err);
+    if (!pc->fdc)
+        return false;
+    if (!m->cfg->no_acpi && pc_prop_on(m, "acpi", true)) {
+        pc->pm = piix4_pm_create(pc->pci, PCI_DEVFN_(1, 3), SMBUS_PORT, isa_bus_irq, pc->isa, SCI, err);
+        if (!pc->pm)
+            return false;
+    }
+    return true;
+}
+
+unsigned pc_floppy_type(Pc *pc, unsigned n)
+{
+    return pc->fdc ? fdc_cmos_type(pc->fdc, n) : 0;
+}

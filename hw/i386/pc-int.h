@@ -1,0 +1,48 @@
+/* Between the files of the board "pc". */
+#ifndef HW_I386_PC_INT_H
+#define HW_I386_PC_INT_H
+#include "hw/core/machine.h"
+#include "hw/i386/tables.h"
+#include "hw/isa/isa.h"
+#include "hw/nvram/fw_cfg.h"
+#include "hw/pci/pci.h"
+
+typedef struct Pc {
+    Machine *machine;
+    Region ram, bios, isa_bios, option_roms;
+    uint64_t below_4g, above_4g;
+    PciBus *pci;
+    IsaBus *isa;
+    Device *pic, *ioapic, *pit, *rtc, *kbc, *ide, *pm, *hpet, *fdc;
+    FwCfg *fw_cfg;
+    Smbios *smbios;
+    TablesCpu *cpus;                /* all that are possible */
+    unsigned n_cpus;
+    TablesNode *nodes;
+    TablesBus bus0;
+    TablesIsa isa_facts[16];
+    bool booted_once;               /* -boot once= is used up by the next reset */
+} Pc;
+
+static inline Pc *pc_of(Machine *m) { return m->board; }
+/* A machine property as text, or def. */
+const char *pc_prop(Machine *m, const char *name, const char *def);
+/* An on/off/auto property. */
+bool pc_prop_on(Machine *m, const char *name, bool def);
+
+/* Where global system interrupts 0..23 go; its opaque is the Pc. */
+LineSink *pc_gsi_sink(void);
+/* pc-memory.c: RAM layout and the BIOS. */
+bool pc_memory_init(Pc *pc, GError **err);
+bool pc_firmware_init(Pc *pc, GError **err);
+/* pc-devices.c: the default devices, and what the command line asked for by the old options. */
+bool pc_devices_init(Pc *pc, GError **err);
+/* pc-cmos.c */
+void pc_cmos_init(Pc *pc);
+void pc_cmos_boot_order(Pc *pc);
+/* The CMOS type of floppy drive n: 0 none, 2 1.2M, 4 1.44M, 5 2.88M. */
+unsigned pc_floppy_type(Pc *pc, unsigned n);
+/* pc-ready.c: firmware tables, kernel, boot order, once all devices exist. */
+bool pc_ready(Machine *m, GError **err);
+void pc_facts_init(Pc *pc);
+#endif
