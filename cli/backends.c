@@ -1,0 +1,284 @@
+/*
+ * Carrying out the command line: accelerator, chardevs, drives, default devices, monitors; the machine's hooks.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "block/block.h"
+#include "chardev/char.h"
+#include "cli/cli.h"
+#include "monitor/monitor.h"
+#include "target/i386/cpu.h"
+#include "util/error.h"
+
+#define MAX_SERIAL 4
+#define MAX_PARALLEL 3
+
+/* ---- Accelerator ---- */
+
+bool cli_start_accel(Cli *c, Machine *m, GError **err)
+{
+    X86Topology t = x86_topology(m->cfg);
+    AccelConfig cfg = {
+        .irqchip = !c->irqchip || !strcmp(c->irqchip, "on") ? IRQCHIP_ON : !strcmp(c->irqchip, "split") ? IRQCHIP_SPLIT
+                                                                                                     : IRQCHIP_OFF,
+        .max_cpus = m->cfg->smp.max_cpus, .apic_id_limit = x86_apic_id_limit(&t, m->cfg->smp.max_cpus),
+    };
+
+    return accel_open(c->accel_list, &cfg, machine_accel_host(m), err);
+}
+
+/* ---- The machine's hooks ---- */
+
+static void *find_drive(const char *id, Device *d, GError **err)
+{
+    return blk_for_device(id, err);
+}
+
+static const char *drive_name(void *blk)
+{
+    return blk_name(blk);
+}
+
+static bool open_chr(void *frontend, const char *id, Device *d, GError **err)
+{
+    Chardev *chr = chr_find(id);
+
+    return chr ? chr_attach(frontend, chr, err) : error_set(err, "Property '%s.chardev' can't find value '%s'", d->type->name, id);
+}
+
+static const char *chr_name(const void *frontend)
+{
+    const CharFrontend *f = frontend;
+
+    return f->chr ? chr_id(f->chr) : NULL;
+}
+
+static bool drain_blocks(void)
+{
+    blk_drain_all();
+    return true;
+}
+
+static void stop_io_error(void *opaque)
+{
+    machine_request_stop(opaque, RUN_IO_ERROR);
+}
+
+static bool vm_running(void *opaque)
+{
+    return machine_is_running(opaque);
+}
+
+static char *dev_path(void *opaque, void *dev)
+{
+    return g_strdup(((Device *)dev)->path);
+}
+
+static void block_event(void *opaque, const char *name, json_t *data)
+{
+    machine_event(opaque, name, "o", data ? data : json_object());
+}
+
+static void observe_run(void *opaque, bool running, RunState s)
+{
+    if (running)
+        blk_iostatus_reset_all();
+    ui_run_state_changed(running);
+}
+
+static void set_hooks(Machine *m)
+{
+    static BlockHost host;
+
+    m->hooks.find_drive = find_drive;
+    m->hooks.drive_name = drive_name;
+    m->hooks.open_chr = open_chr;
+    m->hooks.chr_name = chr_name;
+    m->hooks.drain_blocks = drain_blocks;
+    m->hooks.flush_blocks = blk_flush_all;
+    host = (BlockHost){ .opaque = m, .stop_io_error = stop_io_error, .vm_running = vm_running, .event = block_event,
+                        .dev_path = dev_path };
+    block_init(&host);
+    machine_observe_state(m, observe_run, m);
+}
+
+/* ---- Chardevs for ports ---- */
+
+static bool open_port(const char *kind, unsigned i, const char *spec, const char *option, GError **err)
+{
+    g_autofree char *id = g_strdup_printf("%s%u", kind, i);
+    g_autoptr(GError) local = NULL;
+    Chardev *chr = chr_open(id, spec, &local);
+
+    if (!chr && local)
+        return error_set(err, "-%s %s: %s", option, spec, local->message);
+    return true;
+}
+
+static bool has_device(Cli *c, const char *type)
+{
+    for (unsigned i = 0; i < c->devices->len; i++) {
+        const char *s = g_ptr_array_index(c->devices, i);
+        g_autoptr(Opts) o = opts_parse(s, "driver", NULL);
+        const char *driver = o ? opts_get(o, "driver") : NULL;
+
+        if (driver && !strcmp(driver, type))
+            return true;
+    }
+    return false;
+}
+
+static void default_port(Cli *c, GPtrArray *list, const char *type, const char *spec)
+{
+    if (!list->len && !c->cfg->nodefaults && !has_device(c, type))
+        g_ptr_array_add(list, g_strdup(spec));
+}
+
+static bool add_ports(Cli *c, GError **err)
+{
+    bool qtest = !accel_is_kvm();
+
+    /* With -nographic serial port and monitor share the terminal. */
+    if (c->nographic && !c->serials->len && !c->cfg->nodefaults && !has_device(c, "isa-serial")) {
+        bool shared = !c->monitors->len && !c->daemonize;
+
+        g_ptr_array_add(c->serials, g_strdup(qtest ? "null" : shared ? "mon:stdio" : "stdio"));
+        c->monitor_none |= shared;
+    }
+    default_port(c, c->serials, "isa-serial", qtest || c->nographic ? "null" : "vc:80Cx24C");
+    default_port(c, c->parallels, "isa-parallel", c->nographic || qtest ? "null" : "vc:80Cx24C");
+    if (c->serials->len > MAX_SERIAL)
+        return error_set(err, "-serial: the machine has %d serial ports, not %u", MAX_SERIAL, c->serials->len);
+    if (c->parallels->len > MAX_PARALLEL)
+        return error_set(err, "-parallel: the machine has %d parallel ports, not %u", MAX_PARALLEL, c->parallels->len);
+    for (unsigned i = 0; i < c->serials->len; i++)
+        if (!open_port("serial", i, g_ptr_array_index(c->serials, i), "serial", err))
+            return false;
+    for (unsigned i = 0; i < c->parallels->len; i++)
+        if (!open_port("parallel", i, g_ptr_array_index(c->parallels, i), "parallel", err))
+            return false;
+    for (unsigned i = 0; i < c->debugcons->len; i++) {
+        if (!open_port("debugcon", i, g_ptr_array_index(c->debugcons, i), "debugcon", err))
+            return false;
+        g_ptr_array_add(c->devices, g_strdup_printf("isa-debugcon,chardev=debugcon%u", i));
+    }
+    return true;
+}
+
+/* ---- Drives ---- */
+
+static const struct { const char *option; BlkIf type; int index; const char *extra; } old_drives[] = {
+    { "hda", BLK_IF_IDE, 0, "media=disk" }, { "hdb", BLK_IF_IDE, 1, "media=disk" }, { "hdc", BLK_IF_IDE, 2, "media=disk" },
+    { "hdd", BLK_IF_IDE, 3, "media=disk" }, { "cdrom", BLK_IF_IDE, 2, "media=cdrom" }, { "fda", BLK_IF_FLOPPY, 0, NULL },
+    { "fdb", BLK_IF_FLOPPY, 1, NULL },
+};
+
+static bool add_drive(const CliItem *item, GError **err)
+{
+    g_autoptr(GError) local = NULL;
+    bool ok = false;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(old_drives); i++)
+        if (!strcmp(item->option, old_drives[i].option))
+            ok = drive_add_file(old_drives[i].type, old_drives[i].index, item->arg, old_drives[i].extra, &local);
+    if (!strcmp(item->option, "drive"))
+        ok = drive_add(item->arg, BLK_IF_IDE, &local);
+    else if (!strcmp(item->option, "blockdev"))
+        ok = blockdev_add_string(item->arg, &local);
+    return ok || error_set(err, "-%s %s: %s", item->option, item->arg, local ? local->message : "cannot be opened");
+}
+
+static bool add_drives(Cli *c, GError **err)
+{
+    drive_set_snapshot(c->snapshot);
+    for (unsigned i = 0; i < c->drives->len; i++)
+        if (!add_drive(&g_array_index(c->drives, CliItem, i), err))
+            return false;
+    if (c->cfg->nodefaults || !strcmp(c->cfg->type ? c->cfg->type : "pc", "none"))
+        return true;
+    if (!has_device(c, "ide-cd") && !has_device(c, "scsi-cd"))
+        drive_add_default(BLK_IF_IDE, 2, "media=cdrom", NULL);
+    if (!has_device(c, "isa-fdc") && !has_device(c, "floppy"))
+        drive_add_default(BLK_IF_FLOPPY, 0, NULL, NULL);
+    return true;
+}
+
+static bool add_networks(Cli *c, GError **err)
+{
+    for (unsigned i = 0; i < c->nics->len; i++)
+        if (strcmp(g_ptr_array_index(c->nics, i), "none"))
+            return error_set(err, "-nic %s: there are no network cards yet; only 'none' is possible",
+                             (char *)g_ptr_array_index(c->nics, i));
+    for (unsigned i = 0; i < c->nets->len; i++)
+        if (strcmp(g_ptr_array_index(c->nets, i), "none"))
+            return error_set(err, "-net %s: there are no network cards yet; only 'none' is possible",
+                             (char *)g_ptr_array_index(c->nets, i));
+    return true;
+}
+
+bool cli_backends(Cli *c, Machine *m, GError **err)
+{
+    set_hooks(m);
+    for (unsigned i = 0; i < c->chardevs->len; i++) {
+        const char *s = g_ptr_array_index(c->chardevs, i);
+        g_autoptr(GError) local = NULL;
+
+        if (!strcmp(s, "help") || !strcmp(s, "?")) {
+            g_autoptr(GString) out = g_string_new(NULL);
+
+            chr_print_types(out);
+            fputs(out->str, stdout);
+            c->exit = true;
+            return true;
+        }
+        if (!chr_new_opts(s, &local))
+            return error_set(err, "-chardev %s: %s", s, local->message);
+    }
+    for (unsigned i = 0; i < c->objects->len; i++)
+        return error_set(err, "-object %s: there are no such objects yet", (char *)g_ptr_array_index(c->objects, i));
+    return add_networks(c, err) && add_ports(c, err) && add_drives(c, err);
+}
+
+bool cli_devices(Cli *c, Machine *m, GError **err)
+{
+    for (unsigned i = 0; i < c->devices->len; i++) {
+        const char *s = g_ptr_array_index(c->devices, i);
+        g_autoptr(GError) local = NULL;
+
+        if (!device_add_opts(m, s, false, &local)) {
+            if (local)
+                return error_set(err, "-device %s: %s", s, local->message);
+            c->exit = true;         /* help was shown */
+            return true;
+        }
+    }
+    return drive_check_orphaned(err);
+}
+
+/* ---- Monitors ---- */
+
+static bool add_monitor(const CliItem *item, GError **err)
+{
+    g_autoptr(GError) local = NULL;
+    bool ok = !strcmp(item->option, "mon") ? monitor_add_opts(item->arg, &local)
+                                           : monitor_add_legacy(item->arg, item->option[0] == 'q', strlen(item->option) > 3, &local);
+
+    return ok || error_set(err, "-%s %s: %s", item->option, item->arg, local->message);
+}
+
+bool cli_monitors(Cli *c, Machine *m, GError **err)
+{
+    bool human = c->monitor_none;
+
+    for (unsigned i = 0; i < c->monitors->len; i++) {
+        const CliItem *item = &g_array_index(c->monitors, CliItem, i);
+
+        human |= !strcmp(item->option, "monitor") || !strcmp(item->option, "mon");
+        if (!add_monitor(item, err))
+            return false;
+    }
+    if (human || c->cfg->nodefaults || !accel_is_kvm())
+        return true;
+    return monitor_add_legacy(c->nographic ? "stdio" : "vc:80Cx24C", false, false, err);
+}

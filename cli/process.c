@@ -1,0 +1,117 @@
+/* The process: -pidfile, -daemonize, signals, -name process=. */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "cli/process.h"
+#include "util/error.h"
+
+static int daemon_pipe = -1;
+static char *pidfile;
+
+/* The parent: 0 when the child says that it is ready, 1 when the pipe closes without a word. */
+static void wait_for_child(int fd)
+{
+    char ready;
+    ssize_t n;
+
+    do
+        n = read(fd, &ready, 1);
+    while (n < 0 && errno == EINTR);
+    _exit(n == 1 ? 0 : 1);
+}
+
+bool process_daemonize(GError **err)
+{
+    int fds[2];
+    pid_t pid;
+
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return error_set_errno(err, errno, "-daemonize: cannot make a pipe");
+    pid = fork();
+    if (pid < 0)
+        return error_set_errno(err, errno, "-daemonize: cannot fork");
+    if (pid) {
+        close(fds[1]);
+        wait_for_child(fds[0]);
+    }
+    close(fds[0]);
+    daemon_pipe = fds[1];
+    setsid();
+    pid = fork();
+    if (pid)
+        _exit(pid < 0);
+    umask(027);
+    return true;
+}
+
+bool process_ready(GError **err)
+{
+    int null;
+
+    if (daemon_pipe < 0)
+        return true;
+    null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0 || chdir("/") < 0)
+        return error_set_errno(err, errno, "-daemonize: cannot leave the terminal");
+    for (int fd = 0; fd < 3; fd++)
+        dup2(null, fd);
+    close(null);
+    if (write(daemon_pipe, "", 1) != 1)
+        return error_set_errno(err, errno, "-daemonize: the parent is gone");
+    close(daemon_pipe);
+    daemon_pipe = -1;
+    return true;
+}
+
+bool process_write_pid(const char *path, GError **err)
+{
+    struct flock lock = { .l_type = F_WRLCK };
+    char text[32];
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), n = g_snprintf(text, sizeof text, "%d\n", (int)getpid());
+
+    if (fd < 0)
+        return error_set_errno(err, errno, "cannot create PID file '%s'", path);
+    if (fcntl(fd, F_SETLK, &lock) < 0) {
+        close(fd);
+        return error_set(err, "cannot create PID file '%s': another process holds it", path);
+    }
+    if (ftruncate(fd, 0) < 0 || write(fd, text, n) != n) {
+        error_set_errno(err, errno, "cannot write PID file '%s'", path);
+        close(fd);
+        return false;
+    }
+    pidfile = g_canonicalize_filename(path, NULL);
+    return true;        /* the descriptor, and so the lock, stays */
+}
+
+void process_cleanup(void)
+{
+    if (pidfile)
+        unlink(pidfile);
+    g_clear_pointer(&pidfile, g_free);
+}
+
+static gboolean on_signal(gpointer opaque)
+{
+    machine_request_shutdown(opaque, CAUSE_HOST_SIGNAL);
+    return G_SOURCE_CONTINUE;
+}
+
+void process_catch_signals(Machine *m)
+{
+    static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)
+        g_unix_signal_add(signals[i], on_signal, m);
+}
+
+void process_set_name(const char *name)
+{
+    prctl(PR_SET_NAME, name);
+}

@@ -1,0 +1,153 @@
+/* vmemu: options -> configuration -> board -> loop. */
+#include <stdio.h>
+#include <string.h>
+#include "block/block.h"
+#include "chardev/char.h"
+#include "cli/cli.h"
+#include "cli/process.h"
+#include "monitor/monitor.h"
+#include "util/error.h"
+
+/* What was not said: one CPU, the machine's memory. */
+static bool complete(Cli *c, const MachineType *t, GError **err)
+{
+    MachineConfig *cfg = c->cfg;
+
+    if (!cfg->smp.cpus) {
+        cfg->smp.cpus = cfg->smp.max_cpus = 1;
+        cfg->smp.sockets = cfg->smp.dies = cfg->smp.cores = cfg->smp.threads = 1;
+    }
+    if (cfg->smp.max_cpus > t->max_cpus)
+        return error_set(err, "Invalid SMP CPUs %u. The max CPUs supported by machine '%s' is %u", cfg->smp.max_cpus, t->name,
+                         t->max_cpus);
+    if (!cfg->ram_size)
+        cfg->ram_size = t->default_ram_size;
+    cfg->ram_size = (cfg->ram_size + 8191) & ~8191ull;
+    if (c->nographic) {
+        cfg->graphics = false;
+        if (c->display.type == DISPLAY_UNSET)
+            c->display.type = DISPLAY_NONE;
+    }
+    c->display.vm_name = cfg->name;
+    if (cfg->process_name)
+        process_set_name(cfg->process_name);
+    if (c->daemonize && c->nographic)
+        return error_set(err, "-nographic cannot be used with -daemonize");
+    return true;
+}
+
+/* ---- What the user interface and the chardevs ask of the machine ---- */
+
+static bool ui_is_running(void *m)
+{
+    return machine_is_running(m) || machine_state(m) == RUN_SUSPENDED;
+}
+
+static void ui_close(void *m)
+{
+    machine_request_shutdown(m, CAUSE_HOST_UI);
+}
+
+static void flush_disks(void)
+{
+    blk_flush_all();
+}
+
+static Machine *the_machine;
+
+static void quit_by_mux(void)
+{
+    machine_request_shutdown(the_machine, CAUSE_HOST_UI);
+}
+
+static void set_hosts(Machine *m)
+{
+    the_machine = m;
+    ui_set_host(&(UiHost){ .opaque = m, .is_running = ui_is_running, .close = ui_close });
+    chr_set_mux_hooks(flush_disks, quit_by_mux);
+}
+
+/* ---- Stages ---- */
+
+static bool build(Cli *c, Machine *m, GError **err)
+{
+    static const MonitorHost host;
+
+    if (!cli_start_accel(c, m, err))
+        return false;
+    set_hosts(m);
+    monitor_init(m, &host);
+    if (!cli_backends(c, m, err) || c->exit)
+        return c->exit;
+    if (c->display.type == DISPLAY_UNSET)
+        display_default(&c->display);
+    map_begin(m);
+    if (!machine_build(m, err) || !cli_devices(c, m, err) || (!c->exit && !machine_ready(m, err))) {
+        map_commit(m);
+        return false;
+    }
+    map_commit(m);
+    return c->exit || (cli_monitors(c, m, err) && (!c->qtest || qtest_server_start(m, c->qtest, c->qtest_log, err)) &&
+                       display_start(&c->display, err));
+}
+
+static int run(Cli *c, Machine *m, GError **err)
+{
+    if (c->pidfile && !process_write_pid(c->pidfile, err))
+        return 1;
+    process_catch_signals(m);
+    if (!process_ready(err))
+        return 1;
+    if (!c->stopped)
+        machine_start(m);
+    machine_main_loop(m);
+    return machine_exit_status(m);
+}
+
+static int start(Cli *c, GError **err)
+{
+    const MachineType *t = machine_type_find(c->cfg->type);
+    Machine *m;
+    int status = 1;
+
+    if (!complete(c, t, err) || (c->daemonize && !process_daemonize(err)))
+        return 1;
+    machine_loop_init();
+    m = machine_new(t, c->cfg);
+    if (build(c, m, err))
+        status = c->exit ? 0 : run(c, m, err);
+    display_stop();
+    monitor_cleanup();
+    block_shutdown();
+    chr_cleanup();
+    process_cleanup();
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    g_autoptr(GError) err = NULL;
+    Cli *c = cli_new();
+    int status = 1;
+
+    error_set_program(argv[0]);
+    if (!cli_parse(c, argc, argv, &err))
+        goto out;
+    status = 0;
+    if (c->exit)
+        goto out;
+    if (c->show_version) {
+        puts("vmemu version " CONFIG_VERSION " (compatible with QEMU 7.2)");
+        goto out;
+    }
+    if (c->write_config && !cli_write_config(c, c->write_config, argc, argv, &err)) {
+        status = 1;
+        goto out;
+    }
+    status = start(c, &err);
+out:
+    if (err)
+        error_report("%s", err->message);
+    fflush(stdout);
+    return err ? 1 : status;
+}
