@@ -225,6 +225,7 @@ static void set_cpu(Monitor *mon, json_t *args)
 static void print_registers_of(Monitor *mon, unsigned n)
 {
     mon_printf(mon, "\nCPU#%u\n", n);
+    x86_cpu_sync(x86_cpu(mon_machine, n));
     SHOW(mon, x86_print_registers(x86_cpu(mon_machine, n), out, true, false));
 }
 
