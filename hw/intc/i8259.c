@@ -173,6 +173,7 @@ static void write_data(Pic *s, uint8_t val)
         s->special_fully_nested_mode = (val & ICW4_SFNM) != 0;
         s->auto_eoi = (val & ICW4_AEOI) != 0;
         s->init_state = 0;
+        pic_update(s);
         break;
     }
 }

@@ -59,27 +59,64 @@ static uint64_t ticks(const Hpet *s)
 
 /* ---- Interrupts ---- */
 
+static unsigned route_of(const HpetTimer *t)
+{
+    if (legacy(t->hpet) && t->tn <= 1)
+        return t->tn == 0 ? IRQ_TIMER : IRQ_RTC;
+    return (t->config >> TN_ROUTE_SHIFT) & TN_ROUTE_MASK;
+}
+
+static bool asserted(const Hpet *s, unsigned route)
+{
+    for (unsigned i = 0; i < NTIMERS; i++) {
+        const HpetTimer *t = &s->timer[i];
+
+        if ((s->isr & (1u << i)) && (t->config & (TN_LEVEL | TN_FSB_ENABLE)) == TN_LEVEL && route_of(t) == route)
+            return true;
+    }
+    return false;
+}
+
+static void update_line(Hpet *s, unsigned route)
+{
+    line_set(&s->irqs[route], asserted(s, route));
+}
+
 static void update_irq(HpetTimer *t, bool set)
 {
     Hpet *s = t->hpet;
     uint64_t mask = 1ull << t->tn;
-    unsigned route = (t->config >> TN_ROUTE_SHIFT) & TN_ROUTE_MASK;
 
-    if (legacy(s) && t->tn <= 1)
-        route = t->tn == 0 ? IRQ_TIMER : IRQ_RTC;
     if (!set || !enabled(s) || !(t->config & TN_ENABLE)) {
         s->isr &= ~mask;
-        if (!(t->config & TN_FSB_ENABLE))
-            line_set(&s->irqs[route], 0);
     } else if (t->config & TN_FSB_ENABLE) {
         mem_write(s->dev.machine, t->fsb >> 32, t->fsb & UINT32_MAX, 4);
+        return;
     } else if (t->config & TN_LEVEL) {
         s->isr |= mask;
-        line_set(&s->irqs[route], 1);
     } else {
         s->isr &= ~mask;
-        line_pulse(&s->irqs[route]);
+        line_set(&s->irqs[route_of(t)], 1);
     }
+    update_line(s, route_of(t));
+}
+
+/* The 8254 and the RTC remember their levels themselves: whatever they say goes on as it is. */
+static void pass_on(Line *l, bool level)
+{
+    l->level = level;
+    if (l->sink)
+        l->sink(l->to, l->n, level);
+}
+
+static void hpet_input(Device *d, unsigned n, int level)
+{
+    Hpet *s = DEVICE(d, Hpet);
+
+    if (n == HPET_IN_RTC)
+        s->rtc_irq_level = level != 0;
+    if (!legacy(s))
+        pass_on(&s->irqs[n == HPET_IN_RTC ? IRQ_RTC : IRQ_TIMER], level != 0);
 }
 
 /* ---- Comparators ---- */
@@ -135,16 +172,6 @@ static void timer_fired(void *opaque)
     update_irq(t, true);
 }
 
-static void hpet_input(Device *d, unsigned n, int level)
-{
-    Hpet *s = DEVICE(d, Hpet);
-
-    if (n == HPET_IN_RTC)
-        s->rtc_irq_level = level != 0;
-    if (!legacy(s))
-        line_set(&s->irqs[n == HPET_IN_RTC ? IRQ_RTC : IRQ_TIMER], level);
-}
-
 /* ---- Registers ---- */
 
 static void write_config(Hpet *s, uint64_t val)
@@ -166,19 +193,31 @@ static void write_config(Hpet *s, uint64_t val)
     }
     /* In legacy replacement mode the outputs of the 8254 and the RTC lead nowhere. */
     if (changed & CFG_LEGACY) {
-        line_set(&s->irqs[IRQ_TIMER], 0);
+        pass_on(&s->irqs[IRQ_TIMER], false);
+        pass_on(&s->irqs[IRQ_RTC], !legacy(s) && s->rtc_irq_level);
         line_set(&s->pit_enabled, !legacy(s));
-        line_set(&s->irqs[IRQ_RTC], legacy(s) ? 0 : s->rtc_irq_level);
+        for (unsigned i = 0; i < NLINES; i++)
+            if (i != IRQ_TIMER && i != IRQ_RTC)
+                update_line(s, i);
+        if (legacy(s)) {
+            update_line(s, IRQ_TIMER);
+            update_line(s, IRQ_RTC);
+        }
     }
 }
 
 static void write_timer_config(HpetTimer *t, uint64_t val)
 {
     uint64_t old = t->config;
+    unsigned route = route_of(t);
 
-    if ((val & ~old) & TN_FSB_ENABLE)
-        update_irq(t, false);
     t->config = val;
+    if ((old & ~val) & TN_LEVEL)
+        t->hpet->isr &= ~(1ull << t->tn);
+    if (old & TN_LEVEL) {
+        update_line(t->hpet, route);
+        update_line(t->hpet, route_of(t));
+    }
     if (val & TN_32BIT) {
         t->cmp = (uint32_t)t->cmp;
         t->period = (uint32_t)t->period;
@@ -342,14 +381,11 @@ static bool hpet_loaded(void *obj, int version, GError **err)
 
     if (!s->offset_loaded)
         s->hpet_offset = s->hpet_counter * TICK_NS - vm_now(&s->dev);
-    for (unsigned i = 0; i < NTIMERS; i++) {
-        HpetTimer *t = &s->timer[i];
-
-        t->tn = i;
-        if ((t->config & (TN_LEVEL | TN_FSB_ENABLE)) == TN_LEVEL && (s->isr & (1u << i)))
-            s->irqs[legacy(s) && i <= 1 ? i * IRQ_RTC : (t->config >> TN_ROUTE_SHIFT) & TN_ROUTE_MASK].level = true;
-    }
     s->config &= CFG_ENABLE | CFG_LEGACY;
+    for (unsigned i = 0; i < NTIMERS; i++)
+        s->timer[i].tn = i;
+    for (unsigned i = 0; i < NLINES; i++)
+        s->irqs[i].level = asserted(s, i);
     s->pit_enabled.level = !legacy(s);
     if (!legacy(s))
         s->irqs[IRQ_RTC].level = s->rtc_irq_level;

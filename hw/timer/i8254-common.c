@@ -48,13 +48,19 @@ void pit_channels_reset(Pit *s)
     }
 }
 
+/* The count may have been loaded before guest time 0. */
+uint64_t pit_ticks(const PitChannel *c, uint64_t now)
+{
+    return (int64_t)now > c->count_load_time ? muldiv64(now - (uint64_t)c->count_load_time, PIT_FREQ, NS_PER_S) : 0;
+}
+
 /* OUT, figures 15 to 20 of the data sheet. */
 bool pit_out(const PitChannel *c, uint64_t now)
 {
-    uint64_t load = c->count_load_time;
-    uint64_t d = now > load ? muldiv64(now - load, PIT_FREQ, NS_PER_S) : 0;
-    uint64_t count = c->count;
+    uint64_t d = pit_ticks(c, now), count = c->count;
 
+    if (c->count_load_time == PIT_NOT_LOADED)
+        return c->mode != 0;
     switch (c->mode) {
     case 0: case 1: return d >= count;
     case 3: case 7: return d % count < (count + 1) / 2;

@@ -6,6 +6,9 @@
 
 enum { RW_LSB = 1, RW_MSB, RW_WORD0, RW_WORD1 };        /* which byte of a count comes next */
 
+/* After a control word the count stands, and OUT rests, until a count is written. */
+#define PIT_NOT_LOADED INT64_MAX
+
 typedef struct PitChannel {
     int32_t count;                  /* 1..65536 */
     uint16_t latched_count;
@@ -13,7 +16,7 @@ typedef struct PitChannel {
     uint8_t status_latched, status;
     uint8_t read_state, write_state, write_latch;
     uint8_t rw_mode, mode, bcd, gate;
-    int64_t count_load_time;        /* ns of guest time */
+    int64_t count_load_time;        /* ns of guest time, or PIT_NOT_LOADED */
     int64_t next_transition_time;   /* of the output of channel 0; -1: none */
 } PitChannel;
 
@@ -37,6 +40,7 @@ enum LostTick { LOST_TICK_DISCARD, LOST_TICK_DELAY, LOST_TICK_SLEW };
 extern const Field pit_fields[];
 
 void pit_channels_reset(Pit *s);
+uint64_t pit_ticks(const PitChannel *c, uint64_t now);    /* since the count was loaded */
 bool pit_out(const PitChannel *c, uint64_t now);
 void kvm_pit_fetch(Pit *s);
 void kvm_pit_store(Pit *s);

@@ -57,7 +57,7 @@ void kvm_pit_fetch(Pit *s)
 static int store(Pit *s)
 {
     struct kvm_pit_state2 k = { .flags = s->irq_disabled ? KVM_PIT_FLAGS_HPET_LEGACY : 0 };
-    int64_t off = clock_offset(s);
+    int64_t off = clock_offset(s), now = off + (int64_t)vm_now(&s->dev);
 
     for (unsigned i = 0; i < 3; i++) {
         const PitChannel *c = &s->channels[i];
@@ -66,7 +66,8 @@ static int store(Pit *s)
             .count = c->count, .latched_count = c->latched_count, .count_latched = c->count_latched,
             .status_latched = c->status_latched, .status = c->status, .read_state = c->read_state,
             .write_state = c->write_state, .write_latch = c->write_latch, .rw_mode = c->rw_mode, .mode = c->mode,
-            .bcd = c->bcd, .gate = c->gate, .count_load_time = c->count_load_time + off,
+            .bcd = c->bcd, .gate = c->gate,
+            .count_load_time = c->count_load_time == PIT_NOT_LOADED ? now : (int64_t)((uint64_t)c->count_load_time + off),
         };
     }
     return kvm_pit_set(&k);

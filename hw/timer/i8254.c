@@ -10,19 +10,12 @@
 enum { CONTROL = 3 };
 enum { SC_READ_BACK = 3, RB_NO_COUNT = 0x20, RB_NO_STATUS = 0x10, STATUS_OUT = 0x80 };
 
-/* The alarm is not set sooner than this after the last one: a guest with tiny counts must not fill the main thread. */
-#define MIN_ALARM_NS 20000
-
-static uint64_t ticks(const PitChannel *c, uint64_t now)
-{
-    uint64_t load = c->count_load_time;
-
-    return now > load ? muldiv64(now - load, PIT_FREQ, NS_PER_S) : 0;
-}
+/* The least distance of two edges (20 us): a guest with tiny counts must not fill the main thread. */
+#define MIN_ALARM_TICKS 24
 
 static uint16_t present_count(const Pit *s, const PitChannel *c)
 {
-    uint64_t d = ticks(c, vm_now(&s->dev)), count = c->count;
+    uint64_t d = pit_ticks(c, vm_now(&s->dev)), count = c->count;
 
     switch (c->mode) {
     case 0: case 1: case 4: case 5: return count - d;
@@ -52,20 +45,23 @@ static bool pulses(const PitChannel *c)
     return c->mode != 0 && c->mode != 1 && (c->mode & 3) != 3;
 }
 
-static void arm(Pit *s, uint64_t now, uint64_t soonest)
+/* Sets the alarm for the first edge after `from`. Edges that come too fast for us are left out, whole periods of them. */
+static void arm(Pit *s, uint64_t from)
 {
     PitChannel *c = &s->channels[0];
-    uint64_t edge = next_edge(c, ticks(c, now)), at;
+    uint64_t d = pit_ticks(c, from), edge = next_edge(c, d), count = c->count;
 
-    if (!edge) {
+    if (!edge || c->count_load_time == PIT_NOT_LOADED) {
         c->next_transition_time = -1;
         timer_stop(&s->irq_timer);
         return;
     }
+    if ((c->mode & 2) && edge - d < MIN_ALARM_TICKS)
+        edge += (MIN_ALARM_TICKS - (edge - d) + count - 1) / count * count;
     /* Rounded up, so that the tick has come when the alarm goes off. */
-    at = c->count_load_time + ((unsigned __int128)edge * NS_PER_S + PIT_FREQ - 1) / PIT_FREQ;
-    c->next_transition_time = at & INT64_MAX;
-    timer_arm(&s->irq_timer, MAX(at & INT64_MAX, soonest));
+    c->next_transition_time =
+        (c->count_load_time + ((unsigned __int128)edge * NS_PER_S + PIT_FREQ - 1) / PIT_FREQ) & INT64_MAX;
+    timer_arm(&s->irq_timer, c->next_transition_time);
 }
 
 static void update_irq(Pit *s)
@@ -78,7 +74,7 @@ static void update_irq(Pit *s)
         return;
     }
     line_set(&s->irq, pulses(c) || pit_out(c, now));
-    arm(s, now, 0);
+    arm(s, now);
 }
 
 static void irq_timer(void *opaque)
@@ -93,7 +89,7 @@ static void irq_timer(void *opaque)
     if (pulses(c))
         line_set(&s->irq, 0);
     line_set(&s->irq, pulses(c) || pit_out(c, due));
-    arm(s, due, now + MIN_ALARM_NS);
+    arm(s, due);
 }
 
 static void load_count(Pit *s, PitChannel *c, unsigned val)
@@ -141,6 +137,9 @@ static void write_control(Pit *s, uint8_t val)
         c->rw_mode = c->read_state = c->write_state = rw;
         c->mode = (val >> 1) & 7;
         c->bcd = val & 1;
+        c->count_load_time = PIT_NOT_LOADED;
+        if (n == 0)
+            update_irq(s);
     }
 }
 
@@ -223,7 +222,7 @@ void pit_set_gate(Device *pit, unsigned channel, unsigned level)
     if (pit->type == &kvm_pit_type)
         kvm_pit_fetch(s);
     /* A rising gate restarts modes 1, 2, 3 and 5; in modes 0 and 4 the gate only enables. */
-    if (level && !c->gate && (c->mode & 3)) {
+    if (level && !c->gate && (c->mode & 3) && c->count_load_time != PIT_NOT_LOADED) {
         c->count_load_time = vm_now(pit);
         if (c == s->channels && pit->type == &isa_pit_type)
             update_irq(s);
@@ -277,8 +276,14 @@ static bool pit_loaded(void *obj, int version, GError **err)
 {
     Pit *s = obj;
     PitChannel *c = &s->channels[0];
+    int64_t now = vm_now(&s->dev);
+    /* The level is that before the edge that is yet to come. */
+    int64_t at = c->next_transition_time > 0 ? c->next_transition_time - 1 : now;
 
-    s->irq.level = !s->irq_disabled && (pulses(c) || pit_out(c, vm_now(&s->dev)));
+    for (unsigned i = 0; i < 3; i++)
+        if (s->channels[i].count_load_time > now && s->channels[i].count_load_time != PIT_NOT_LOADED)
+            s->channels[i].count_load_time = now;
+    s->irq.level = !s->irq_disabled && (pulses(c) || pit_out(c, at));
     if (c->next_transition_time >= 0 && !s->irq_disabled)
         timer_arm(&s->irq_timer, c->next_transition_time);
     else

@@ -289,8 +289,7 @@ static bool rtc_loaded(void *obj, int version, GError **err)
     s->period = s->periodic_at == TIMER_NEVER ? 0 : rtc_period_of(s);
     rtc_rearm_alarms(s);
     /* The clock has jumped, or the source had another one: begin anew. */
-    if (s->period && ((int64_t)now > s->next_periodic_time + (int64_t)NS_PER_S ||
-                      s->next_periodic_time - (int64_t)now > (int64_t)NS_PER_S))
+    if (s->period && (uint64_t)s->next_periodic_time - now + NS_PER_S > 2 * NS_PER_S)
         rtc_plan_tick(s, now, 0);
     rtc_plan_update(s);
     return true;
