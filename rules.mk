@@ -11,6 +11,8 @@ LIBSRC := $(patsubst $(SRC)/%,%,$(foreach d,$(DIRS),$(wildcard $(SRC)/$(d)/*.c))
 LIBSRC := $(filter-out $(addsuffix .c,$(MODULES)) $(addsuffix -%.c,$(MODULES)),$(LIBSRC))
 LIBSRC += $(patsubst $(SRC)/%,%,$(foreach d,$(DIRS),$(wildcard $(SRC)/$(d)/*.S)))
 LIBOBJ := $(patsubst %.S,%.o,$(LIBSRC:.c=.o))
+# What only a tool needs is linked into the tool.
+IMGOBJ := $(patsubst $(SRC)/%.c,%.o,$(wildcard $(SRC)/img/*.c))
 ASL := $(patsubst $(SRC)/%,%,$(wildcard $(SRC)/hw/i386/*.asl))
 UNIT := $(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/unit/*.c))
 DEVTESTS := $(filter-out %/qtest %/libqtest,$(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/device/*.c)))
@@ -70,9 +72,10 @@ $(filter hw/i386/%.o,$(LIBOBJ)): $(ASL:.asl=.aml.h)
 vmemu: vl.o libvmemu.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDALL) -rdynamic -o $@ vl.o -Wl,--whole-archive libvmemu.a -Wl,--no-whole-archive $(LIBS)
+vmemu-img: $(IMGOBJ)
 $(TOOLS): %: %.o libvmemu.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDALL) -o $@ $< libvmemu.a $(LIBS)
+	$(Q)$(CC) $(LDALL) -o $@ $< $(filter img/%.o,$^) libvmemu.a $(LIBS)
 
 vmemu-ui-%.so: ui/%.c $(wildcard $(SRC)/ui/*.h) config.mak
 	$(call say,MODULE,$@)
@@ -113,11 +116,11 @@ install: all
 	install -m 644 $(wildcard $(SRC)/docs/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
 
 clean:
-	rm -rf $(DIRS) tests libvmemu.a $(PROGS) *.so *.o *.d
+	rm -rf $(DIRS) img tests libvmemu.a $(PROGS) *.so *.o *.d
 
 config.mak: $(SRC)/configure $(SRC)/VERSION
 	@./config.status
 
 .PHONY: all tests check bench run install clean guests
 .SECONDARY:
--include $(LIBOBJ:.o=.d) vl.d $(addsuffix .d,$(TOOLS) $(UNIT) $(DEVTESTS))
+-include $(LIBOBJ:.o=.d) $(IMGOBJ:.o=.d) vl.d $(addsuffix .d,$(TOOLS) $(UNIT) $(DEVTESTS))

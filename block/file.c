@@ -529,8 +529,8 @@ static bool file_parse_filename(const char *filename, json_t *opts, GError **err
 
 static const CreateOpt create_opts[] = {
     { "size", COPT_SIZE, "Virtual disk size" },
-    { "preallocation", COPT_STRING, "Preallocation mode (allowed values: off, falloc, full)" },
     { "nocow", COPT_BOOL, "Turn off copy-on-write (valid only on btrfs)" },
+    { "preallocation", COPT_STRING, "Preallocation mode (allowed values: off, falloc, full)" },
     { NULL },
 };
 

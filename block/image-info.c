@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "block/aio.h"
@@ -161,19 +162,47 @@ static void print_snapshots(GString *out, json_t *list)
     }
 }
 
+/* The order in which QEMU's dictionaries list their keys: by a hash of 512 chains, the newest of a chain first. */
+static unsigned key_rank(const char *key)
+{
+    uint32_t v = UINT32_C(0x238f13af) * (uint32_t)strlen(key);
+
+    for (unsigned i = 0; key[i]; i++)
+        v += (uint32_t)(unsigned char)key[i] << (i * 5 % 24);
+    return (UINT32_C(1103515243) * v + 12345) % 512;
+}
+
+static int by_rank(const void *a, const void *b)
+{
+    const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+    unsigned rx = key_rank(x), ry = key_rank(y);
+
+    return rx != ry ? (rx < ry ? -1 : 1) : strcmp(x, y);
+}
+
+const char **json_keys_ranked(json_t *j)
+{
+    size_t n = json_object_size(j), i = 0;
+    const char **keys = g_new(const char *, n + 1), *k;
+    json_t *v;
+
+    json_object_foreach(j, k, v)
+        keys[i++] = k;
+    keys[i] = NULL;
+    qsort(keys, n, sizeof(*keys), by_rank);
+    return keys;
+}
+
 static void print_specific(GString *out, json_t *spec)
 {
-    static const char *const order[] = { "compat", "compression-type", "data-file", "lazy-refcounts", "data-file-raw",
-                                         "refcount-bits", "corrupt", "extended-l2" };
     json_t *data = json_object_get(spec, "data");
+    g_autofree const char **keys = json_keys_ranked(data);
 
     g_string_append(out, "Format specific information:\n");
-    for (unsigned i = 0; i < G_N_ELEMENTS(order); i++) {
-        json_t *v = json_object_get(data, order[i]);
-        g_autofree char *label = g_strdelimit(g_strdup(order[i]), "-", ' ');
+    for (unsigned i = 0; keys[i]; i++) {
+        json_t *v = json_object_get(data, keys[i]);
+        g_autofree char *label = g_strdelimit(g_strdup(keys[i]), "-", ' ');
 
-        if (!v)
-            continue;
         if (json_is_string(v))
             g_string_append_printf(out, "    %s: %s\n", label, json_string_value(v));
         else if (json_is_boolean(v))

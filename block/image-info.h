@@ -9,6 +9,8 @@ json_t *image_info(BlockNode *n, bool chain, GError **err);
 void image_info_print(GString *out, json_t *info);
 /* Columns of a snapshot list; NULL: the heading. */
 void snapshot_print(GString *out, const SnapshotInfo *sn);
+/* The keys of an object in the order in which QEMU prints them; NULL-terminated, g_free the array. */
+const char **json_keys_ranked(json_t *j);
 /* "196 KiB" */
 char *size_text(uint64_t bytes);
 #endif

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(json_t, json_decref)
+
 /* "k=v,k2=v2": commas in values are doubled; "k" alone is k=on, "nok" is k=off; the first may be a bare value of
  * the key `implied`. Later ones win. */
 json_t *jopts_parse(const char *str, const char *implied, GError **err);

@@ -278,8 +278,11 @@ static int compare_one(Check *c, uint64_t cluster)
     CheckResult *r = c->res;
     uint64_t is, want = counted(c, cluster);
     bool leak, fixable;
-    int ret = qcow2_get_refcount(c->q, cluster, &is);
+    int ret;
 
+    if (cluster >= MAX(c->clusters, c->highest))
+        return 0;                       /* behind the end of the file nothing is wasted */
+    ret = qcow2_get_refcount(c->q, cluster, &is);
     if (ret < 0) {
         say(c, "Can't get refcount for cluster %" PRIu64 ": %s", cluster, g_strerror(-ret));
         r->check_errors++;

@@ -104,12 +104,14 @@ int qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t end, Prealloc p, GErro
         }
         co_mutex_unlock(&q->lock);
         /* the file must be there to its end, and hold zeroes */
-        if (ret == 0 && a.bytes && (p != PREALLOC_METADATA || !a.virgin))
+        if (ret == 0 && a.bytes && (p != PREALLOC_METADATA || !(a.virgin || q->data_file)))
             ret = node_co_zero(qcow2_data(q), host, now, 0);
         offset += now;
     }
     if (ret == 0 && p == PREALLOC_METADATA && !q->data_file && q->node->file->node->length < (int64_t)q->high_water)
         ret = node_co_truncate(q->node->file, q->high_water, false, PREALLOC_OFF, err);
+    if (ret == 0 && q->data_file && node_length(q->data_file->node) < (int64_t)end)
+        ret = node_co_truncate(q->data_file, end, false, PREALLOC_OFF, err);
     if (ret < 0 && !(err && *err))
         error_set_errno(err, ret, "Could not preallocate metadata");
     return ret;
@@ -173,18 +175,20 @@ int qcow2_co_truncate(BlockNode *n, int64_t length, bool exact, Prealloc p, GErr
 
 /* ---- creation */
 
+/* In the order in which "qemu-img create" tells them. */
 const CreateOpt qcow2_create_opts[] = {
+    { "cluster_size", COPT_SIZE, "qcow2 cluster size", "65536" },
+    { "extended_l2", COPT_BOOL, "Extended L2 tables", "off" },
+    { "preallocation", COPT_STRING, "Preallocation mode (allowed values: off, metadata, falloc, full)" },
+    { "compression_type", COPT_STRING, "Compression method used for image cluster compression", "zlib" },
     { "size", COPT_SIZE, "Virtual disk size" },
     { "compat", COPT_STRING, "Compatibility level (v2 [0.10] or v3 [1.1])" },
     { "backing_file", COPT_STRING, "File name of a base image" },
     { "backing_fmt", COPT_STRING, "Image format of the base image" },
     { "data_file", COPT_STRING, "File name of an external data file" },
     { "data_file_raw", COPT_BOOL, "The external data file must stay valid as a raw image" },
-    { "cluster_size", COPT_SIZE, "qcow2 cluster size", "65536" },
-    { "preallocation", COPT_STRING, "Preallocation mode (allowed values: off, metadata, falloc, full)" },
     { "lazy_refcounts", COPT_BOOL, "Postpone refcount updates", "off" },
     { "refcount_bits", COPT_NUMBER, "Width of a reference count entry in bits", "16" },
-    { "compression_type", COPT_STRING, "Compression method used for image cluster compression" },
     { NULL },
 };
 
@@ -199,13 +203,22 @@ static bool take_create(Create *c, json_t *opts, GError **err)
 {
     static const char *const compats[] = { "0.10", "v2", "1.1", "v3", NULL };
     static const char *const compressions[] = { "zlib", "zstd", NULL };
+    bool extended = false, nocow;
 
     *c = (Create){ .cluster_size = 65536, .refcount_bits = 16, .compat = 3 };
     c->backing = jopts_take(opts, "backing_file");
     c->backing_fmt = jopts_take(opts, "backing_fmt");
     c->data_file = jopts_take(opts, "data_file");
-    if (jopts_get(opts, "compat") && !jopts_take_enum(opts, "compat", compats, &c->compat, NULL))
-        return error_set(err, "Invalid compatibility level");
+    if (jopts_get(opts, "compat")) {
+        g_autofree char *given = g_strdup(jopts_get(opts, "compat"));
+
+        if (!jopts_take_enum(opts, "compat", compats, &c->compat, NULL))
+            return error_set(err, "Parameter 'version' does not accept value '%s'", given);
+    }
+    if (!jopts_take_bool(opts, "extended_l2", &extended, err) || !jopts_take_bool(opts, "nocow", &nocow, err))
+        return false;
+    if (extended)
+        return error_set(err, "Extended L2 tables are not supported by this program");
     if (!jopts_take_size(opts, "size", &c->size, err) || !jopts_take_size(opts, "cluster_size", &c->cluster_size, err) ||
         !jopts_take_number(opts, "refcount_bits", &c->refcount_bits, err) ||
         !jopts_take_bool(opts, "lazy_refcounts", &c->lazy, err) ||

@@ -103,6 +103,34 @@ bool qcow2_read_snapshots(Qcow2 *q, GError **err)
     return true;
 }
 
+GByteArray *qcow2_pack_snapshots(Qcow2 *q)
+{
+    GByteArray *b = g_byte_array_new();
+
+    for (uint32_t i = 0; i < q->n_snapshots; i++) {
+        const Snapshot *s = &q->snapshots[i];
+        uint32_t extra = MAX(s->extra_size, EXTRA_KNOWN);
+        uint64_t known[3] = { GUINT64_TO_BE(s->vm_state_size), GUINT64_TO_BE(s->disk_size), GUINT64_TO_BE(s->icount) };
+        SnapshotHeader h = {
+            .l1_table_offset = GUINT64_TO_BE(s->l1_offset), .l1_size = GUINT32_TO_BE(s->l1_size),
+            .id_str_size = GUINT16_TO_BE(strlen(s->id)), .name_size = GUINT16_TO_BE(strlen(s->name)),
+            .date_sec = GUINT32_TO_BE(s->date_sec), .date_nsec = GUINT32_TO_BE(s->date_nsec),
+            .vm_clock_nsec = GUINT64_TO_BE(s->vm_clock_ns), .extra_data_size = GUINT32_TO_BE(extra),
+            .vm_state_size = GUINT32_TO_BE(s->vm_state_size <= UINT32_MAX ? s->vm_state_size : 0),
+        };
+
+        g_byte_array_append(b, (uint8_t *)&h, sizeof(h));
+        g_byte_array_append(b, (uint8_t *)known, sizeof(known));
+        if (extra > EXTRA_KNOWN)
+            g_byte_array_append(b, s->unknown, extra - EXTRA_KNOWN);
+        g_byte_array_append(b, (uint8_t *)s->id, strlen(s->id));
+        g_byte_array_append(b, (uint8_t *)s->name, strlen(s->name));
+        while (b->len & 7)
+            g_byte_array_append(b, (const uint8_t *)"", 1);
+    }
+    return b;
+}
+
 int qcow2_snapshot_list(BlockNode *n, SnapshotInfo **list)
 {
     Qcow2 *q = n->state;

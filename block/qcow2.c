@@ -292,5 +292,6 @@ const BlockDriver driver_qcow2 = {
     .co_flush = qcow2_co_flush, .co_truncate = qcow2_co_truncate, .co_status = qcow2_co_status,
     .refresh_limits = qcow2_limits, .info = qcow2_info, .specific_info = qcow2_specific_info,
     .zero_flags = BLK_MAY_UNMAP, .co_check = qcow2_co_check, .snapshot_list = qcow2_snapshot_list,
-    .set_backing = qcow2_set_backing, .co_vmstate = qcow2_co_vmstate,
+    .snapshot_create = qcow2_snapshot_create, .snapshot_goto = qcow2_snapshot_goto,
+    .snapshot_delete = qcow2_snapshot_delete, .set_backing = qcow2_set_backing, .co_vmstate = qcow2_co_vmstate,
 };

@@ -256,6 +256,7 @@ int qcow2_co_write_compressed(Qcow2 *q, uint64_t offset, uint64_t bytes, const I
 /* ---- snapshots (qcow2-snapshot.c), check (qcow2-check.c), size (qcow2-resize.c) */
 bool qcow2_read_snapshots(Qcow2 *q, GError **err);
 void qcow2_free_snapshots(Qcow2 *q);
+GByteArray *qcow2_pack_snapshots(Qcow2 *q);     /* the table as it is on disk */
 int qcow2_snapshot_list(BlockNode *n, SnapshotInfo **list);
 bool qcow2_snapshot_create(BlockNode *n, const SnapshotInfo *sn, GError **err);
 bool qcow2_snapshot_goto(BlockNode *n, const char *id_or_name, GError **err);
