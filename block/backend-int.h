@@ -2,7 +2,7 @@
 #ifndef BLOCK_BACKEND_INT_H
 #define BLOCK_BACKEND_INT_H
 #include "block/aio.h"
-#include "block/block-int.h"
+#include "block/graph.h"
 #include "block/throttle.h"
 
 struct BlockBackend {

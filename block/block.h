@@ -2,7 +2,7 @@
  * Drives and images: what devices, the board, the command line and the monitor see of the block layer.
  *
  * A BlockBackend ("blk") is a drive: it has an id, perhaps a device in front and perhaps a medium behind,
- * which is the top node of a graph of BlockNodes (format over protocol, backing chain, filters: block-int.h).
+ * which is the top node of a graph of BlockNodes (format over protocol, backing chain, filters: graph.h).
  *
  * Locks and threads.  Every function here is called with the machine lock held, from any thread (a program
  * without a machine, such as a tool, has one thread and no lock).  The block layer does its work under that

@@ -1,6 +1,6 @@
 /* -blockdev, blockdev-add and blockdev-del: nodes that the user names and owns. */
 #include <string.h>
-#include "block/block-int.h"
+#include "block/graph.h"
 #include "block/options.h"
 #include "util/error.h"
 

@@ -1,6 +1,6 @@
 /* Creating images. */
 #include "block/aio.h"
-#include "block/block-int.h"
+#include "block/graph.h"
 #include "block/options.h"
 #include "util/error.h"
 

@@ -1,7 +1,7 @@
 /* Between the files of the file protocol. */
 #ifndef BLOCK_FILE_INT_H
 #define BLOCK_FILE_INT_H
-#include "block/block-int.h"
+#include "block/graph.h"
 
 typedef struct FileResize { int fd; bool direct; int64_t from, to; Prealloc p; } FileResize;
 /* Of a regular file; 0 or -errno. For a worker thread. */

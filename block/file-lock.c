@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
-#include "block/block-int.h"
+#include "block/graph.h"
 #include "block/file-lock.h"
 #include "util/error.h"
 

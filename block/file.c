@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "block/aio.h"
-#include "block/block-int.h"
+#include "block/graph.h"
 #include "block/file-int.h"
 #include "block/file-lock.h"
 #include "block/options.h"

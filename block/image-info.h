@@ -1,7 +1,7 @@
 /* What can be told about an image: ImageInfo of QMP, and the text of "qemu-img info". */
 #ifndef BLOCK_IMAGE_INFO_H
 #define BLOCK_IMAGE_INFO_H
-#include "block/block-int.h"
+#include "block/graph.h"
 
 /* ImageInfo; with chain the backing images inside ("backing-image"). NULL and err on failure. */
 json_t *image_info(BlockNode *n, bool chain, GError **err);

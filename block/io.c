@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "block/aio.h"
-#include "block/block-int.h"
+#include "block/graph.h"
 #include "util/error.h"
 
 #define BOUNCE_MAX (1024 * 1024)

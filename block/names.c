@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include "block/block-int.h"
+#include "block/graph.h"
 #include "block/options.h"
 #include "util/error.h"
 

@@ -1,7 +1,7 @@
 /* The graph: nodes, links, names, life times. */
 #include <string.h>
 #include "block/aio.h"
-#include "block/block-int.h"
+#include "block/graph.h"
 #include "block/options.h"
 #include "util/error.h"
 

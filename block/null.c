@@ -1,7 +1,7 @@
 /* The protocols "null-co" and "null-aio": writes vanish, reads give nothing (or zeroes). For measurements. */
 #include <errno.h>
 #include "block/aio.h"
-#include "block/block-int.h"
+#include "block/graph.h"
 #include "block/options.h"
 #include "util/error.h"
 

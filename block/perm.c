@@ -5,7 +5,7 @@
  * everybody agrees made final (locks no longer needed are dropped); else all is as before.
  */
 #include <string.h>
-#include "block/block-int.h"
+#include "block/graph.h"
 #include "util/error.h"
 
 const char *const perm_names[PERM_N] = { "consistent read", "write", "write unchanged", "resize" };

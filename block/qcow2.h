@@ -14,7 +14,7 @@
  */
 #ifndef BLOCK_QCOW2_H
 #define BLOCK_QCOW2_H
-#include "block/block-int.h"
+#include "block/graph.h"
 
 #define QCOW2_MAGIC 0x514649fb
 #define MIN_CLUSTER_BITS 9

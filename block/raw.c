@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "block/block-int.h"
+#include "block/graph.h"
 #include "block/options.h"
 #include "util/error.h"
 

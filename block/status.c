@@ -1,6 +1,6 @@
 /* Where data is: of one layer, of a backing chain. */
 #include <errno.h>
-#include "block/block-int.h"
+#include "block/graph.h"
 
 /* What the driver says, followed through nodes that only pass data on. */
 static int raw_status(BlockNode *n, int64_t offset, int64_t bytes, int64_t *pnum, int64_t *map, BlockNode **file)

@@ -89,69 +89,91 @@ static int check_again(BlockBackend *b, CheckResult *r, bool human)
     return ret;
 }
 
+typedef struct CheckOpts {
+    const char *fmt, *output;
+    bool quiet, share, image_opts;
+    unsigned fix, flags;
+} CheckOpts;
+
+static bool take_check_option(CheckOpts *o, int c)
+{
+    bool wt;
+
+    switch (c) {
+    case 'f': o->fmt = optarg; break;
+    case 'r':
+        o->flags |= OPEN_RDWR;
+        if (!strcmp(optarg, "leaks"))
+            o->fix = FIX_LEAKS;
+        else if (!strcmp(optarg, "all"))
+            o->fix = FIX_LEAKS | FIX_ERRORS;
+        else
+            img_usage_error("Unknown option value for -r (expecting 'leaks' or 'all'): %s", optarg);
+        break;
+    case 'T':
+        if (!img_cache_flags(optarg, &o->flags, &wt)) {
+            error_report("Invalid source cache option: %s", optarg);
+            return false;
+        }
+        break;
+    case 'q': o->quiet = true; break;
+    case 'U': o->share = true; break;
+    case OPT_OUTPUT: o->output = optarg; break;
+    case OPT_IMAGE_OPTS: o->image_opts = true; break;
+    case OPT_OBJECT: error_report("--object: no object type is supported"); return false;
+    }
+    return true;
+}
+
+static int do_check(const char *filename, BlockBackend *b, const CheckOpts *o, bool json)
+{
+    CheckResult r;
+    int ret;
+
+    if (!blk_node(b)->drv->co_check) {
+        error_report("This image format does not support checks");
+        return 63;
+    }
+    ret = run_check(b, &r, o->fix);
+    if (ret == 0 && (r.corruptions_fixed || r.leaks_fixed))
+        ret = check_again(b, &r, !o->quiet && !json);
+    if (ret == 0 && json)
+        print_json(filename, blk_node(b)->drv->name, &r);
+    else if (ret == 0 && !o->quiet)
+        print_human(&r);
+    if (ret < 0)
+        error_report("Check failed: %s", g_strerror(-ret));
+    if (ret < 0 || r.check_errors)
+        return 1;
+    return r.corruptions ? 2 : r.leaks ? 3 : 0;
+}
+
 int img_check(int argc, char **argv)
 {
     static const struct option longs[] = { IMG_COMMON_LONG, { "format", required_argument, 0, 'f' },
         { "repair", required_argument, 0, 'r' }, { "output", required_argument, 0, OPT_OUTPUT },
         { "force-share", no_argument, 0, 'U' }, { 0 } };
-    const char *fmt = NULL, *output = NULL;
-    bool quiet = false, share = false, image_opts = false, wt;
-    unsigned fix = 0, flags = OPEN_CHECK | OPEN_UNMAP;
+    CheckOpts o = { .flags = OPEN_CHECK | OPEN_UNMAP };
     BlockBackend *b;
-    CheckResult r;
     int c, json, ret;
 
     while ((c = getopt_long(argc, argv, ":hf:r:T:qU", longs, NULL)) != -1) {
-        switch (c) {
-        case ':': case '?': img_bad_option(c, argv);
-        case 'h': img_help();
-        case 'f': fmt = optarg; break;
-        case 'r':
-            flags |= OPEN_RDWR;
-            if (!strcmp(optarg, "leaks"))
-                fix = FIX_LEAKS;
-            else if (!strcmp(optarg, "all"))
-                fix = FIX_LEAKS | FIX_ERRORS;
-            else
-                img_usage_error("Unknown option value for -r (expecting 'leaks' or 'all'): %s", optarg);
-            break;
-        case 'T':
-            if (!img_cache_flags(optarg, &flags, &wt)) {
-                error_report("Invalid source cache option: %s", optarg);
-                return 1;
-            }
-            break;
-        case 'q': quiet = true; break;
-        case 'U': share = true; break;
-        case OPT_OUTPUT: output = optarg; break;
-        case OPT_IMAGE_OPTS: image_opts = true; break;
-        case OPT_OBJECT: error_report("--object: no object type is supported"); return 1;
-        }
+        if (c == ':' || c == '?')
+            img_bad_option(c, argv);
+        if (c == 'h')
+            img_help();
+        if (!take_check_option(&o, c))
+            return 1;
     }
     if (optind != argc - 1)
         img_usage_error("Expecting one image file name");
-    json = img_output_format(output);
-    b = img_open(image_opts, argv[optind], fmt, flags, false, share);
+    json = img_output_format(o.output);
+    b = img_open(o.image_opts, argv[optind], o.fmt, o.flags, false, o.share);
     if (!b)
         return 1;
-    if (!blk_node(b)->drv->co_check) {
-        error_report("This image format does not support checks");
-        blk_unref(b);
-        return 63;
-    }
-    ret = run_check(b, &r, fix);
-    if (ret == 0 && (r.corruptions_fixed || r.leaks_fixed))
-        ret = check_again(b, &r, !quiet && !json);
-    if (ret == 0 && json)
-        print_json(argv[optind], blk_node(b)->drv->name, &r);
-    else if (ret == 0 && !quiet)
-        print_human(&r);
-    if (ret < 0)
-        error_report("Check failed: %s", g_strerror(-ret));
+    ret = do_check(argv[optind], b, &o, json);
     blk_unref(b);
-    if (ret < 0 || r.check_errors)
-        return 1;
-    return r.corruptions ? 2 : r.leaks ? 3 : 0;
+    return ret;
 }
 
 /* ---- resize */

@@ -3,7 +3,7 @@
  */
 #ifndef IMG_IMG_H
 #define IMG_IMG_H
-#include "block/block-int.h"
+#include "block/graph.h"
 #include "block/options.h"
 
 typedef struct ImgCommand { const char *name; int (*run)(int argc, char **argv); const char *syntax; } ImgCommand;

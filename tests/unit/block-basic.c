@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "block/block-int.h"
+#include "block/graph.h"
 #include "block/options.h"
 #include "util/coroutine.h"
 

@@ -10,8 +10,8 @@
  *
  * bool functions with GError ** follow util/error.h.
  */
-#ifndef BLOCK_BLOCK_INT_H
-#define BLOCK_BLOCK_INT_H
+#ifndef BLOCK_GRAPH_H
+#define BLOCK_GRAPH_H
 #include "block/block.h"
 #include "util/coroutine.h"
 #include "util/iov.h"
