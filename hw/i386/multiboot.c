@@ -77,7 +77,8 @@ static uint32_t append(Image *im, const void *data, size_t n, unsigned align, GE
     }
     g_byte_array_set_size(im->b, at + n);
     memset(im->b->data + old, 0, at - old);
-    memcpy(im->b->data + at, data, n);
+    if (n)
+        memcpy(im->b->data + at, data, n);
     return im->base + at;
 }
 
