@@ -81,13 +81,16 @@ static bool build(Cli *c, Machine *m, GError **err)
         return c->exit;
     if (c->display.type == DISPLAY_UNSET)
         display_default(&c->display);
+    /* Before the devices: on a mux the one that comes last has the input, and that is to be the serial port. */
+    if (!cli_monitors(c, m, err))
+        return false;
     map_begin(m);
     if (!machine_build(m, err) || !cli_devices(c, m, err) || (!c->exit && !machine_ready(m, err))) {
         map_commit(m);
         return false;
     }
     map_commit(m);
-    return c->exit || (cli_monitors(c, m, err) && (!c->qtest || qtest_server_start(m, c->qtest, c->qtest_log, err)) &&
+    return c->exit || ((!c->qtest || qtest_server_start(m, c->qtest, c->qtest_log, err)) &&
                        display_start(&c->display, err));
 }
 

@@ -12,6 +12,7 @@
 #include "util/error.h"
 
 static GPtrArray *chardevs;                 /* in the order of creation */
+static GHashTable *aliases;                 /* second names: "serial0" of a -serial chardev:ID */
 
 /* In the order that -chardev help prints. */
 static const ChardevType *const types[] = {
@@ -56,7 +57,21 @@ Chardev *chr_find(const char *id)
         if (!strcmp(c->id, id))
             return c;
     }
-    return NULL;
+    return aliases ? g_hash_table_lookup(aliases, id) : NULL;
+}
+
+static void add_alias(const char *id, Chardev *c)
+{
+    if (chr_find(id))
+        return;
+    if (!aliases)
+        aliases = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_hash_table_insert(aliases, g_strdup(id), c);
+}
+
+static gboolean is_alias_of(gpointer id, gpointer chr, gpointer c)
+{
+    return chr == c;
 }
 
 void chr_foreach(void (*fn)(Chardev *chr, void *opaque), void *opaque)
@@ -99,6 +114,8 @@ bool chr_frontend_open(const Chardev *c)
 
 static void free_chardev(Chardev *c)
 {
+    if (aliases)
+        g_hash_table_foreach_remove(aliases, is_alias_of, c);
     if (c->type->close)
         c->type->close(c);
     if (c->deliver)
@@ -231,7 +248,9 @@ Chardev *chr_open(const char *id, const char *filename, GError **err)
         return NULL;
     if (g_str_has_prefix(filename, "chardev:")) {
         c = chr_find(filename + 8);
-        if (!c)
+        if (c)
+            add_alias(id, c);
+        else
             error_set(err, "chardev \"%s\" not found", filename + 8);
         return c;
     }

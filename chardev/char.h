@@ -105,8 +105,8 @@ bool chr_pp_write(CharFrontend *f, ChrParallelReg reg, uint8_t value);
 /* What follows -chardev: "socket,id=x,path=/tmp/s,server=on,wait=off". */
 Chardev *chr_new_opts(const char *optstr, GError **err);
 /* What follows -serial, -parallel, -monitor, -gdb, ...: "stdio", "tcp::4444,server,nowait", "telnet:...", "unix:PATH",
- * "file:PATH", "pty", "vc:80Cx24C", "mon:stdio", "chardev:ID", "/dev/ttyS0", ...  The chardev gets this id, unless
- * the name is "chardev:ID".  "none" gives NULL with *err unset; so NULL alone is no failure. */
+ * "file:PATH", "pty", "vc:80Cx24C", "mon:stdio", "chardev:ID", "/dev/ttyS0", ...  The chardev gets this id; that of
+ * "chardev:ID" is found by it as well as by its own.  "none" gives NULL with *err unset; so NULL alone is no failure. */
 Chardev *chr_open(const char *id, const char *filename, GError **err);
 /* From a type's name and options as keys and values, both strings (chardev-add of QMP). */
 Chardev *chr_new(const char *type, const char *id, GHashTable *opts, GError **err);

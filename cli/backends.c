@@ -220,6 +220,8 @@ static bool add_networks(Cli *c, GError **err)
 bool cli_backends(Cli *c, Machine *m, GError **err)
 {
     set_hooks(m);
+    if (c->daemonize)
+        chr_forbid_stdio();
     for (unsigned i = 0; i < c->chardevs->len; i++) {
         const char *s = g_ptr_array_index(c->chardevs, i);
         g_autoptr(GError) local = NULL;
@@ -269,12 +271,11 @@ static bool add_monitor(const CliItem *item, GError **err)
 
 bool cli_monitors(Cli *c, Machine *m, GError **err)
 {
-    bool human = c->monitor_none;
+    bool human = c->monitor_none || c->monitors->len;
 
     for (unsigned i = 0; i < c->monitors->len; i++) {
         const CliItem *item = &g_array_index(c->monitors, CliItem, i);
 
-        human |= !strcmp(item->option, "monitor") || !strcmp(item->option, "mon");
         if (!add_monitor(item, err))
             return false;
     }

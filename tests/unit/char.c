@@ -132,10 +132,11 @@ START_TEST(test_filenames)
     c = chr_open("x", "vc:80Cx24C", &err);
     ck_assert_str_eq(chr_filename(c), "vc");
     ck_assert_ptr_eq(chr_open("y", "chardev:x", NULL), c);
+    ck_assert_ptr_eq(chr_find("y"), c);
     ck_assert(!chr_new_opts("null,id=x", &err));
     ck_assert_str_eq(err->message, "Duplicate ID 'x' for chardev");
     g_clear_error(&err);
-    ck_assert(chr_remove("x", NULL) && !chr_remove("x", NULL));
+    ck_assert(chr_remove("x", NULL) && !chr_remove("x", NULL) && !chr_find("y"));
     c = chr_open("s", "tcp::0,server,nowait", &err);
     ck_assert_msg(c && g_str_has_prefix(chr_filename(c), "disconnected:tcp:0.0.0.0:") &&
                   g_str_has_suffix(chr_filename(c), ",server=on"), "%s", c ? chr_filename(c) : err->message);
