@@ -6,7 +6,7 @@
 
 extern const Property x86_cpu_props[];
 extern const StateTable x86_cpu_state;
-extern const VcpuOps x86_vcpu_ops;
+extern const VcpuOps x86_vcpu_ops, x86_vcpu_ops_user_apic;
 
 /* kvm-cpu.c: registers from and to KVM; on the vCPU's thread or while it is stopped. */
 void x86_kvm_get(X86Cpu *c);
@@ -48,6 +48,7 @@ enum { HF_CPL = 3, HF_CS32 = 1 << 4, HF_SS32 = 1 << 5, HF_ADDSEG = 1 << 6, HF_PE
 typedef struct X86CpuCommon { Device dev; X86Cpu *cpu; } X86CpuCommon;
 
 /* lapic.c */
+typedef struct X86ApicHost X86ApicHost;
 struct X86Lapic {
     Device dev;
     X86Cpu *cpu;
@@ -58,6 +59,12 @@ struct X86Lapic {
     int64_t initial_count_load_time, next_time, timer_expiry;
     uint32_t current_count;             /* from KVM, for info lapic */
     int32_t sipi_vector, wait_for_sipi;
+    bool pic_level;                     /* of the PIC's INT */
+    Timer timer;                        /* in user space only */
+
+    /* host side */
+    struct X86ApicHost *host;
+    guint requests;                     /* APIC_REQ_*: for the vCPU's thread; atomic */
 };
 void x86_lapic_get(X86Lapic *a);
 void x86_lapic_put(X86Lapic *a);

@@ -44,7 +44,7 @@ X86Cpu *x86_cpu_plug(Machine *m, unsigned index, GError **err);
 extern const DeviceType x86_cpu_types[];
 extern const unsigned x86_cpu_type_count;
 /* The internal types: LAPIC, kvmclock, cpu_common. */
-extern const DeviceType x86_lapic_type, x86_kvmclock_type, x86_cpu_common_type;
+extern const DeviceType x86_lapic_type, x86_apic_type, x86_kvmclock_type, x86_cpu_common_type;
 
 X86Cpu *x86_cpu(Machine *m, unsigned i);        /* of m->vcpus; NULL: no such */
 static inline X86Cpu *x86_cpu_of(Vcpu *v) { return v->cpu; }
@@ -153,6 +153,11 @@ void x86_cpu_sync(X86Cpu *c);
 void x86_cpu_reset(X86Cpu *c);
 /* To the NMI pin: LINT1 as the LAPIC has it set up. */
 void x86_cpu_nmi(X86Cpu *c);
+/* With kernel-irqchip=off: the PIC's INT output (a LineSink; `to` is the machine), how its vector is fetched, and the way of
+ * messages from the IOAPIC and devices. */
+void x86_apic_pic_line(void *machine, unsigned n, int level);
+void x86_apic_set_pic(Machine *m, int (*read)(void *opaque), void *opaque);
+void x86_apic_msi(Machine *m, uint64_t addr, uint32_t data);
 /* What KVM_SMI does, for port 0xb2; nothing when there is no SMM. */
 void x86_cpu_smi(X86Cpu *c);
 bool x86_cpu_in_long_mode(const X86Cpu *c);     /* EFER.LMA */

@@ -2,7 +2,7 @@
  * A vCPU's life under KVM: CPUID and limits at creation, registers from and to the kernel, the exits that only a CPU
  * understands.
  */
-#include "target/i386/cpu-int.h"
+#include "target/i386/apic-int.h"
 #include "target/i386/host.h"
 #include "target/i386/hyperv.h"
 #include "accel/kvm/kvm.h"
@@ -265,9 +265,7 @@ static void get_mp_state(X86Cpu *c)
 
     if (kvm_vcpu_ioctl(&c->vcpu, KVM_GET_MP_STATE, &s) == 0) {
         c->mp_state = s.mp_state;
-        if (accel_irqchip != IRQCHIP_OFF) {
-            c->halted = s.mp_state == KVM_MP_STATE_HALTED;
-        }
+        c->halted = accel_irqchip == IRQCHIP_OFF ? c->vcpu.halted : s.mp_state == KVM_MP_STATE_HALTED;
     }
 }
 
@@ -434,6 +432,16 @@ static void x86_vcpu_destroy(Vcpu *v)
 const VcpuOps x86_vcpu_ops = {
     .init = x86_vcpu_init,
     .put_state = x86_vcpu_put,
+    .exit = x86_vcpu_exit,
+    .print_state = x86_vcpu_print,
+    .destroy = x86_vcpu_destroy,
+};
+
+const VcpuOps x86_vcpu_ops_user_apic = {
+    .init = x86_vcpu_init,
+    .put_state = x86_vcpu_put,
+    .before_run = x86_apic_before_run,
+    .after_run = x86_apic_after_run,
     .exit = x86_vcpu_exit,
     .print_state = x86_vcpu_print,
     .destroy = x86_vcpu_destroy,

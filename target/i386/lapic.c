@@ -1,9 +1,9 @@
 /*
  * The local APIC's registers as the stream and the monitor have them; KVM's LAPIC holds them while the guest runs.
- * Layout of the register page: SDM volume 3, 11.4.1. Under qtest, and with kernel-irqchip=off, nothing reads it
- * from here: see apic.c.
+ * Layout of the register page: SDM volume 3, 11.4.1. Under qtest, and with kernel-irqchip=off, apic.c
+ * works on them.
  */
-#include "target/i386/cpu-int.h"
+#include "target/i386/apic-int.h"
 #include "accel/kvm/kvm.h"
 #include "util/error.h"
 
@@ -28,7 +28,7 @@ static bool x2apic(const X86Lapic *a)
     return a->cpu->apicbase & APICBASE_EXTD;
 }
 
-static int shift_of(uint32_t divide_conf)
+int x86_lapic_shift(uint32_t divide_conf)
 {
     return (((divide_conf & 3) | (divide_conf >> 1 & 4)) + 1) & 7;
 }
@@ -60,7 +60,7 @@ void x86_lapic_get(X86Lapic *a)
     a->initial_count = get(&k, REG_TICR);
     a->current_count = get(&k, REG_TCCR);
     a->divide_conf = get(&k, REG_TDCR);
-    a->count_shift = shift_of(a->divide_conf);
+    a->count_shift = x86_lapic_shift(a->divide_conf);
 }
 
 void x86_lapic_put(X86Lapic *a)
@@ -96,6 +96,8 @@ void x86_lapic_reset(X86Lapic *a)
 {
     state_reset(a->dev.type->state, a);
     a->id = a->cpu->apic_id;
+    a->wait_for_sipi = a->cpu->index != 0;
+    g_atomic_int_set(&a->requests, 0);
 }
 
 /* ---- The section ---- */
@@ -116,6 +118,10 @@ static void lapic_save(void *obj)
     X86Lapic *a = obj;
 
     x86_cpu_sync(a->cpu);
+    if (accel_irqchip == IRQCHIP_OFF) {
+        a->timer_expiry = timer_armed(&a->timer) ? (int64_t)a->timer.at : -1;
+        return;
+    }
     a->initial_count_load_time = vm_now(&a->dev);
     a->timer_expiry = -1;
     a->next_time = 0;
@@ -125,9 +131,10 @@ static bool lapic_loaded(void *obj, int version, GError **err)
 {
     X86Lapic *a = obj;
 
-    a->count_shift = shift_of(a->divide_conf);
+    a->count_shift = x86_lapic_shift(a->divide_conf);
     a->cpu->put_lapic = a->cpu->put_all = true;
     a->cpu->vcpu.regs_dirty = true;
+    x86_apic_loaded(a);
     return true;
 }
 
@@ -164,7 +171,9 @@ static const Field lapic_fields[] = {
     FIELD(X86Lapic, next_time),
     FIELD(X86Lapic, timer_expiry, .reset = (uint64_t)-1),
     LOCAL(X86Lapic, current_count),
-    HOST(X86Lapic, dev), HOST(X86Lapic, cpu),
+    DERIVED(X86Lapic, pic_level),               /* of the PIC's INT line */
+    DERIVED(X86Lapic, timer),                   /* timer_expiry is what the stream has */
+    HOST(X86Lapic, dev), HOST(X86Lapic, cpu), HOST(X86Lapic, host), HOST(X86Lapic, requests),
     {0}
 };
 
@@ -173,15 +182,35 @@ static const StateTable lapic_state = {
     .subsections = (const StateTable *const[]) { &sipi_state, NULL },
 };
 
-const DeviceType x86_lapic_type = {
-    .name = "kvm-apic", .internal = true, .category = CAT_CPU, .size = sizeof(X86Lapic), .state = &lapic_state,
-};
+static bool lapic_realize(Device *d, GError **err)
+{
+    x86_apic_timer_init(DEVICE(d, X86Lapic));
+    return true;
+}
+
+/* The first CPU's has the window, for all. */
+static void lapic_unrealize(Device *d)
+{
+    X86Lapic *a = DEVICE(d, X86Lapic);
+
+    timer_stop(&a->timer);
+    if (a->cpu->index == 0) {
+        region_fini(&a->host->window);
+        g_free(a->host);
+    }
+}
+
+#define LAPIC_TYPE(n) { .name = (n), .internal = true, .category = CAT_CPU, .size = sizeof(X86Lapic), .state = &lapic_state, \
+    .realize = lapic_realize, .unrealize = lapic_unrealize }
+const DeviceType x86_lapic_type = LAPIC_TYPE("kvm-apic"), x86_apic_type = LAPIC_TYPE("apic");
 
 bool x86_lapic_create(X86Cpu *c, GError **err)
 {
     Machine *m = c->dev.machine;
     X86CpuCommon *common = DEVICE(device_new(m, &x86_cpu_common_type, err), X86CpuCommon);
-    X86Lapic *a = common ? DEVICE(device_new(m, &x86_lapic_type, err), X86Lapic) : NULL;
+    const DeviceType *t = accel_irqchip == IRQCHIP_OFF ? &x86_apic_type : &x86_lapic_type;
+    X86Lapic *a = common ? DEVICE(device_new(m, t, err), X86Lapic) : NULL;
+    X86Cpu *first = x86_cpu(m, 0);
 
     if (!a) {
         return false;
@@ -193,7 +222,22 @@ bool x86_lapic_create(X86Cpu *c, GError **err)
     a->id = c->apic_id;
     c->common = &common->dev;
     c->lapic = a;
-    return device_realize(&common->dev, NULL, err) && device_realize(&a->dev, NULL, err);
+    a->host = first ? first->lapic->host : g_new0(X86ApicHost, 1);
+    if (!device_realize(&common->dev, NULL, err) || !device_realize(&a->dev, NULL, err)) {
+        return false;
+    }
+    if (!first) {
+        x86_apic_map_window(m, a->host, &a->dev);
+    }
+    return true;
+}
+
+void x86_apic_set_pic(Machine *m, int (*read)(void *opaque), void *opaque)
+{
+    X86ApicHost *h = x86_cpu(m, 0)->lapic->host;
+
+    h->pic_read = read;
+    h->opaque = opaque;
 }
 
 void x86_cpu_nmi(X86Cpu *c)
@@ -201,6 +245,10 @@ void x86_cpu_nmi(X86Cpu *c)
     enum { LINT1 = 4, MASKED = 1 << 16, MODE_NMI = 4 };
     uint32_t lvt;
 
+    if (accel_irqchip == IRQCHIP_OFF) {
+        x86_apic_nmi(c->lapic);
+        return;
+    }
     x86_cpu_sync(c);
     lvt = c->lapic->lvt[LINT1];
     if (accel_is_kvm() && accel_irqchip != IRQCHIP_OFF && !(lvt & MASKED) && (lvt >> 8 & 7) == MODE_NMI) {
