@@ -209,11 +209,13 @@ void machine_foreach_info(Machine *m, void (*fn)(const InfoRow *row, void *opaqu
     machine_foreach_device(m, info_device, &w);
 }
 
+/* The newest devices first: that is QEMU's order where a page has parts of several (info pic, info irq). */
 bool machine_print_info(Machine *m, const char *name, GString *out)
 {
     InfoWalk w = { .name = name, .out = out };
 
-    machine_foreach_device(m, info_device, &w);
+    for (unsigned i = m->devices->len; i > 0; i--)
+        info_device(g_ptr_array_index(m->devices, i - 1), &w);
     return w.found;
 }
 

@@ -83,6 +83,8 @@ static bool add_chips(Pc *pc, GError **err)
         if (!pc->kbc)
             return false;
     }
+    if (strcmp(pc_prop(m, "vmport", "auto"), "off") && !vmport_create(m, &pc->isa->bus, pc->kbc, err))
+        return false;
     return isa_add(pc, "port92", err);
 }
 

@@ -37,10 +37,12 @@ static void kernel_gsi(void *opaque, unsigned n, int level)
 {
     Pc *pc = opaque;
 
-    if (n < ISA_IRQS)
-        pic_set_irq(pc->pic, n, level);
-    else
+    if (n >= ISA_IRQS) {
         ioapic_set_irq(pc->ioapic, n, level);
+        return;
+    }
+    pic_set_irq(pc->pic, n, level);     /* KVM takes it to both */
+    ioapic_count(pc->ioapic, n, level);
 }
 
 static void user_gsi(void *opaque, unsigned n, int level)

@@ -40,6 +40,8 @@ void ioapic_set_ops(Device *d, const IoapicOps *ops, void *opaque);
 Device *ioapic_create(Machine *m, const IoapicOps *ops, void *opaque, GError **err);
 /* A pin of the IOAPIC, 0..23; the PC's interrupt 0 arrives at pin 2. */
 void ioapic_set_irq(void *ioapic, unsigned pin, int level);
+/* For info irq only: an interrupt that reached the pin inside KVM. */
+void ioapic_count(Device *ioapic, unsigned pin, int level);
 /* A local APIC's end of interrupt for a level-triggered vector. */
 void ioapic_eoi(Device *ioapic, unsigned vector);
 #endif

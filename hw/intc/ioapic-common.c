@@ -31,6 +31,12 @@ Device *ioapic_create(Machine *m, const IoapicOps *ops, void *opaque, GError **e
     return device_realize(d, NULL, err) ? d : NULL;
 }
 
+void ioapic_count(Device *ioapic, unsigned pin, int level)
+{
+    if (level && pin < IOAPIC_PINS)
+        DEVICE(ioapic, Ioapic)->irq_count[pin]++;
+}
+
 static void print_bits(GString *out, const char *name, uint32_t bits)
 {
     g_string_append_printf(out, "  %-8s ", name);

@@ -57,8 +57,7 @@ static void kvm_ioapic_input(Device *d, unsigned n, int level)
 
     if (n >= IOAPIC_PINS)
         return;
-    if (level)
-        s->irq_count[n]++;
+    ioapic_count(d, n, level);
     accel->irq_line(s->gsi_base + n, level);
 }
 
