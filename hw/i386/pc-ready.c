@@ -248,9 +248,21 @@ void pc_facts_init(Pc *pc)
     machine_observe_reset(pc->machine, after_reset, pc);
 }
 
+static bool add_kernel(Pc *pc, const char **rom, GError **err)
+{
+    MachineConfig *cfg = pc->machine->cfg;
+    KernelFacts f = { .kernel = cfg->kernel, .initrd = cfg->initrd, .append = cfg->append, .ram_below_4g = pc->below_4g };
+
+    *rom = NULL;
+    if (!cfg->kernel && (cfg->initrd || cfg->append))
+        return error_set(err, "-%s needs -kernel", cfg->initrd ? "initrd" : "append");
+    return !cfg->kernel || kernel_load(pc->fw_cfg, &f, rom, err);
+}
+
 bool pc_ready(Machine *m, GError **err)
 {
     Pc *pc = pc_of(m);
+    const char *rom;
     g_autoptr(GArray) e820 = e820_new();
 
     if (!numa_init(pc, err) || !parse_smbios(pc, err))
@@ -260,5 +272,5 @@ bool pc_ready(Machine *m, GError **err)
     pc_cmos_init(pc);
     return add_fw_cfg(pc, e820, err) && add_smbios(pc, e820, err) &&
            (!pc->pm || acpi_setup(m, pc->fw_cfg, gather, pc, err)) &&
-           bootorder_update(m, pc->fw_cfg, NULL, m->cfg->boot_strict, err);
+           add_kernel(pc, &rom, err) && bootorder_update(m, pc->fw_cfg, rom, m->cfg->boot_strict, err);
 }
