@@ -43,8 +43,12 @@ static const char *drive_name(void *blk)
 static bool open_chr(void *frontend, const char *id, Device *d, GError **err)
 {
     Chardev *chr = chr_find(id);
+    g_autoptr(GError) why = NULL;
 
-    return chr ? chr_attach(frontend, chr, err) : error_set(err, "Property '%s.chardev' can't find value '%s'", d->type->name, id);
+    if (!chr)
+        return error_set(err, "Property '%s.chardev' can't find value '%s'", d->type->name, id);
+    return chr_attach(frontend, chr, &why) ||
+           error_set(err, "Property '%s.chardev' can't take value '%s': %s", d->type->name, id, why->message);
 }
 
 static const char *chr_name(const void *frontend)
@@ -269,9 +273,18 @@ static bool add_monitor(const CliItem *item, GError **err)
     return ok || error_set(err, "-%s %s: %s", item->option, item->arg, local->message);
 }
 
+/* "mon:..." has made one. */
+static bool any_mon(const GPtrArray *specs)
+{
+    for (unsigned i = 0; i < specs->len; i++)
+        if (g_str_has_prefix(g_ptr_array_index(specs, i), "mon:"))
+            return true;
+    return false;
+}
+
 bool cli_monitors(Cli *c, Machine *m, GError **err)
 {
-    bool human = c->monitor_none || c->monitors->len;
+    bool human = c->monitor_none || c->monitors->len || any_mon(c->serials) || any_mon(c->parallels) || any_mon(c->debugcons);
 
     for (unsigned i = 0; i < c->monitors->len; i++) {
         const CliItem *item = &g_array_index(c->monitors, CliItem, i);
