@@ -16,6 +16,7 @@ typedef struct Pc {
     Device *pic, *ioapic, *pit, *rtc, *kbc, *ide, *pm, *hpet, *fdc;
     FwCfg *fw_cfg;
     Smbios *smbios;
+    const char *kernel_rom;         /* fw_cfg's file that starts -kernel, or NULL */
     TablesCpu *cpus;                /* all that are possible */
     unsigned n_cpus;
     TablesNode *nodes;

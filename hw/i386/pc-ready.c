@@ -10,6 +10,8 @@
 #define ABOVE_4G_START (4ull << 30)
 #define IOAPIC_FIRST 0xfec00000ull
 #define DEFAULT_HOLE64 (2ull << 30)
+#define PIIX4_PMBASE 0x40               /* of the PM function's config space: where the firmware put its registers */
+#define CPUID_HTT (1u << 28)            /* a matter of topology, which SMBIOS tells elsewhere */
 
 /* ---- NUMA ---- */
 
@@ -143,7 +145,7 @@ static void gather(void *opaque, AcpiFacts *f)
     *f = (AcpiFacts){
         .oem_id = pc_prop(m, "x-oem-id", NULL), .oem_table_id = pc_prop(m, "x-oem-table-id", NULL), .cpus = pc->cpus,
         .n_cpus = pc->n_cpus, .ram_below_4g = pc->below_4g, .ram_above_4g = pc->above_4g, .above_4g_start = ABOVE_4G_START,
-        .nodes = pc->nodes, .n_nodes = m->cfg->numa->len, .pm_base = 0x600, .smm = accel_smm,
+        .nodes = pc->nodes, .n_nodes = m->cfg->numa->len, .pm_base = pci_get16(pci_device(pc->pm)->config + PIIX4_PMBASE) & 0xffc0, .smm = accel_smm,
         .s3 = !prop_number(pc->pm, "disable_s3", 0), .s4 = !prop_number(pc->pm, "disable_s4", 0),
         .s4_value = prop_number(pc->pm, "s4_val", 2), .hpet = pc->hpet, .vmgenid = device_find_type(m, "vmgenid"), .isa = pc->isa_facts,
         .n_isa = scan.n, .bus0 = &pc->bus0,
@@ -175,7 +177,7 @@ static bool add_smbios(Pc *pc, GArray *e820, GError **err)
         .desc = m->type->desc, .machine = m->type->name, .ram_size = cfg->ram_size, .e820 = e820,
         .sockets = cfg->smp.sockets, .cores = cfg->smp.cores * MAX(cfg->smp.dies, 1),
         .threads = cfg->smp.threads * cfg->smp.cores * MAX(cfg->smp.dies, 1), .cpuid_version = x86_cpuid(cpu, 1, 0, 0),
-        .cpuid_features = x86_cpuid(cpu, 1, 0, 3), .find_pci = find_pci, .opaque = m,
+        .cpuid_features = x86_cpuid(cpu, 1, 0, 3) & ~CPUID_HTT, .find_pci = find_pci, .opaque = m,
     };
 
     memcpy(f.uuid, cfg->uuid, 16);
@@ -228,12 +230,13 @@ static bool add_fw_cfg(Pc *pc, GArray *e820, GError **err)
     return true;
 }
 
-/* The second reset ends what -boot once= asked for. */
+/* The second reset ends what -boot once= asked for. Devices may have come and gone. */
 static void after_reset(void *opaque)
 {
     Pc *pc = opaque;
     MachineConfig *cfg = pc->machine->cfg;
 
+    bootorder_update(pc->machine, pc->fw_cfg, pc->kernel_rom, cfg->boot_strict, NULL);
     if (!cfg->boot_once)
         return;
     if (pc->booted_once) {
@@ -262,7 +265,6 @@ static bool add_kernel(Pc *pc, const char **rom, GError **err)
 bool pc_ready(Machine *m, GError **err)
 {
     Pc *pc = pc_of(m);
-    const char *rom;
     g_autoptr(GArray) e820 = e820_new();
 
     if (!numa_init(pc, err) || !parse_smbios(pc, err))
@@ -272,5 +274,6 @@ bool pc_ready(Machine *m, GError **err)
     pc_cmos_init(pc);
     return add_fw_cfg(pc, e820, err) && add_smbios(pc, e820, err) &&
            (!pc->pm || acpi_setup(m, pc->fw_cfg, gather, pc, err)) &&
-           add_kernel(pc, &rom, err) && bootorder_update(m, pc->fw_cfg, rom, m->cfg->boot_strict, err);
+           add_kernel(pc, &pc->kernel_rom, err) &&
+           bootorder_update(m, pc->fw_cfg, pc->kernel_rom, m->cfg->boot_strict, err);
 }
