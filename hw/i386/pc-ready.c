@@ -145,7 +145,8 @@ static void gather(void *opaque, AcpiFacts *f)
     *f = (AcpiFacts){
         .oem_id = pc_prop(m, "x-oem-id", NULL), .oem_table_id = pc_prop(m, "x-oem-table-id", NULL), .cpus = pc->cpus,
         .n_cpus = pc->n_cpus, .ram_below_4g = pc->below_4g, .ram_above_4g = pc->above_4g, .above_4g_start = ABOVE_4G_START,
-        .nodes = pc->nodes, .n_nodes = m->cfg->numa->len, .pm_base = pci_get16(pci_device(pc->pm)->config + PIIX4_PMBASE) & 0xffc0, .smm = accel_smm,
+        .nodes = pc->nodes, .n_nodes = m->cfg->numa->len, .smm = accel_smm,
+        .pm_base = pci_get16(pci_device(pc->pm)->config + PIIX4_PMBASE) & 0xffc0,
         .s3 = !prop_number(pc->pm, "disable_s3", 0), .s4 = !prop_number(pc->pm, "disable_s4", 0),
         .s4_value = prop_number(pc->pm, "s4_val", 2), .hpet = pc->hpet, .vmgenid = device_find_type(m, "vmgenid"), .isa = pc->isa_facts,
         .n_isa = scan.n, .bus0 = &pc->bus0,
