@@ -15,6 +15,7 @@ struct Console {
     ConsoleCursor *cursor;
     int cursor_x, cursor_y;
     bool cursor_on;
+    bool untouched;             /* the device has not set a surface yet */
 
     /* Refreshing. */
     bool watched;               /* by a listener that is not paused */
@@ -24,5 +25,9 @@ struct Console {
 };
 
 Console *console_new_kind(const ConsoleOps *ops, void *opaque, bool text);
+/* In the middle, in grey; without a font, nothing. */
+void surface_message(Surface *s, const char *text);
+/* What stands for the picture until the device has one. */
+void console_prepare(Console *con);
 void input_console_gone(Console *con);
 #endif

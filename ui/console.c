@@ -225,6 +225,7 @@ static void listener_set_shown(DisplayListener *l, Console *con)
         return;
     }
     check_watched(con);
+    console_prepare(con);
     console_invalidate(con);
     listener_paint_all(l);
 }
@@ -310,6 +311,7 @@ Console *console_new_kind(const ConsoleOps *ops, void *opaque, bool text)
     con->opaque = opaque;
     con->text = text;
     con->surface = surface_new(640, 480);
+    con->untouched = !text;
     for (GSList *j = listeners; j; j = j->next) {
         DisplayListener *l = j->data;
 
@@ -354,10 +356,19 @@ void console_free(Console *con)
     g_free(con);
 }
 
+void console_prepare(Console *con)
+{
+    if (con->untouched) {
+        con->untouched = false;
+        surface_message(con->surface, "Guest has not initialized the display (yet).");
+    }
+}
+
 void console_set_surface(Console *con, Surface *s)
 {
     Surface *old = con->surface;
 
+    con->untouched = false;
     con->surface = s;
     con->changed_at = g_get_monotonic_time();
     for (GSList *i = listeners; i; i = i->next) {

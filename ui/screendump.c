@@ -1,5 +1,5 @@
 /* Screen dumps: a console's picture as a PPM (binary, 8 bits) or a PNG file. */
-#include "ui/console.h"
+#include "ui/console-int.h"
 #include "util/error.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -86,6 +86,7 @@ bool console_screendump(Console *con, const char *path, ImageFormat format, GErr
     }
 #endif
     console_refresh(con);
+    console_prepare(con);
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     f = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (!f) {

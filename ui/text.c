@@ -49,9 +49,8 @@ static bool load_font(GError **err)
     return error_set(err, "a text console needs a font: there is none in %s", ROM);
 }
 
-static void draw_cell(const TextConsole *t, unsigned x, unsigned y, VtCell c)
+static void draw_cell(Surface *s, unsigned x, unsigned y, VtCell c)
 {
-    Surface *s = console_surface(t->con);
     uint8_t *to = surface_data(s) + (size_t)y * CELL_H * surface_stride(s) + x * CELL_W * 4;
     const uint8_t *glyph = font + c.ch * CELL_H;
 
@@ -61,6 +60,18 @@ static void draw_cell(const TextConsole *t, unsigned x, unsigned y, VtCell c)
         for (unsigned b = 0; b < CELL_W; b++) {
             p[b] = colors[glyph[i] << b & 0x80 ? c.attr & 0x0f : c.attr >> 4];
         }
+    }
+}
+
+void surface_message(Surface *s, const char *text)
+{
+    int x = (surface_width(s) / CELL_W - (int)strlen(text)) / 2, y = (surface_height(s) / CELL_H - 1) / 2;
+
+    if (x < 0 || y < 0 || !load_font(NULL)) {
+        return;
+    }
+    for (; *text; text++, x++) {
+        draw_cell(s, x, y, (VtCell){ *text, 0x07 });
     }
 }
 
@@ -78,7 +89,7 @@ static void draw_row(TextConsole *t, unsigned y, int cursor)
         }
         if (c.ch != shown[x].ch || c.attr != shown[x].attr) {
             shown[x] = c;
-            draw_cell(t, x, y, c);
+            draw_cell(console_surface(t->con), x, y, c);
             first = MIN(first, x);
             last = x;
         }
