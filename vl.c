@@ -5,6 +5,7 @@
 #include "chardev/char.h"
 #include "cli/cli.h"
 #include "cli/process.h"
+#include "hw/display/display.h"
 #include "monitor/monitor.h"
 #include "util/error.h"
 
@@ -38,16 +39,6 @@ static bool complete(Cli *c, const MachineType *t, GError **err)
 
 /* ---- What the user interface and the chardevs ask of the machine ---- */
 
-static bool ui_is_running(void *m)
-{
-    return machine_is_running(m) || machine_state(m) == RUN_SUSPENDED;
-}
-
-static void ui_close(void *m)
-{
-    machine_request_shutdown(m, CAUSE_HOST_UI);
-}
-
 static void flush_disks(void)
 {
     blk_flush_all();
@@ -63,7 +54,7 @@ static void quit_by_mux(void)
 static void set_hosts(Machine *m)
 {
     the_machine = m;
-    ui_set_host(&(UiHost){ .opaque = m, .is_running = ui_is_running, .close = ui_close });
+    display_connect(m);
     chr_set_mux_hooks(flush_disks, quit_by_mux);
 }
 
@@ -77,10 +68,12 @@ static bool build(Cli *c, Machine *m, GError **err)
         return false;
     set_hosts(m);
     monitor_init(m, &host);
-    if (!cli_backends(c, m, err) || c->exit)
-        return c->exit;
     if (c->display.type == DISPLAY_UNSET)
         display_default(&c->display);
+    if (c->display.type == DISPLAY_SDL)
+        display_enable_vc();
+    if (!cli_backends(c, m, err) || c->exit)
+        return c->exit;
     /* Before the devices: on a mux the one that comes last has the input, and that is to be the serial port. */
     if (!cli_monitors(c, m, err))
         return false;

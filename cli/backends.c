@@ -88,7 +88,6 @@ static void observe_run(void *opaque, bool running, RunState s)
 {
     if (running)
         blk_iostatus_reset_all();
-    ui_run_state_changed(running);
 }
 
 static void set_hooks(Machine *m)
@@ -109,7 +108,8 @@ static void set_hooks(Machine *m)
 
 /* ---- Chardevs for ports ---- */
 
-static bool open_port(const char *kind, unsigned i, const char *spec, const char *option, GError **err)
+/* Port i's chardev; its id, which "chardev:ID" has given already, goes to ids. */
+static bool open_port(const char *kind, unsigned i, const char *spec, const char *option, GPtrArray *ids, GError **err)
 {
     g_autofree char *id = g_strdup_printf("%s%u", kind, i);
     g_autoptr(GError) local = NULL;
@@ -117,6 +117,7 @@ static bool open_port(const char *kind, unsigned i, const char *spec, const char
 
     if (!chr && local)
         return error_set(err, "-%s %s: %s", option, spec, local->message);
+    g_ptr_array_add(ids, chr ? g_strdup(chr_id(chr)) : NULL);
     return true;
 }
 
@@ -157,15 +158,18 @@ static bool add_ports(Cli *c, GError **err)
     if (c->parallels->len > MAX_PARALLEL)
         return error_set(err, "-parallel: the machine has %d parallel ports, not %u", MAX_PARALLEL, c->parallels->len);
     for (unsigned i = 0; i < c->serials->len; i++)
-        if (!open_port("serial", i, g_ptr_array_index(c->serials, i), "serial", err))
+        if (!open_port("serial", i, g_ptr_array_index(c->serials, i), "serial", c->cfg->serial, err))
             return false;
     for (unsigned i = 0; i < c->parallels->len; i++)
-        if (!open_port("parallel", i, g_ptr_array_index(c->parallels, i), "parallel", err))
+        if (!open_port("parallel", i, g_ptr_array_index(c->parallels, i), "parallel", c->cfg->parallel, err))
             return false;
     for (unsigned i = 0; i < c->debugcons->len; i++) {
-        if (!open_port("debugcon", i, g_ptr_array_index(c->debugcons, i), "debugcon", err))
+        g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
+
+        if (!open_port("debugcon", i, g_ptr_array_index(c->debugcons, i), "debugcon", ids, err))
             return false;
-        g_ptr_array_add(c->devices, g_strdup_printf("isa-debugcon,chardev=debugcon%u", i));
+        if (ids->pdata[0])
+            g_ptr_array_add(c->devices, g_strdup_printf("isa-debugcon,chardev=%s", (char *)ids->pdata[0]));
     }
     return true;
 }

@@ -227,6 +227,8 @@ MachineConfig *machine_config_new(void)
 
     c->fw_cfg = g_ptr_array_new_with_free_func(g_free);
     c->smbios = g_ptr_array_new_with_free_func(g_free);
+    c->serial = g_ptr_array_new_with_free_func(g_free);
+    c->parallel = g_ptr_array_new_with_free_func(g_free);
     c->numa = g_array_new(false, true, sizeof(NumaNode));
     c->props = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     c->boot_splash_time = c->boot_reboot_timeout = -1;

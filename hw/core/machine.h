@@ -38,6 +38,7 @@ typedef struct MachineConfig {
     char *rtc_base, *rtc_clock;         /* -rtc */
     bool rtc_slew;
     GPtrArray *fw_cfg, *smbios;         /* option texts, in order */
+    GPtrArray *serial, *parallel;       /* of each port, the chardev's id, or NULL: no such port */
     GArray *numa;                       /* NumaNode */
     GHashTable *props;                  /* -machine's other properties: name -> text */
     GSList *globals;                    /* "driver.prop=value" texts, in order */

@@ -1,6 +1,5 @@
 /* The PC's devices: those that are always there, the default ones, and those that the old options ask for. */
 #include <string.h>
-#include "chardev/char.h"
 #include "hw/acpi/acpi.h"
 #include "hw/block/fdc.h"
 #include "hw/char/serial.h"
@@ -88,22 +87,24 @@ static bool add_chips(Pc *pc, GError **err)
     return isa_add(pc, "port92", err);
 }
 
-/* ---- Serial and parallel ports: chardevs named serial0.., parallel0.. ---- */
+/* ---- Serial and parallel ports ---- */
 
 static bool add_ports(Pc *pc, GError **err)
 {
-    for (unsigned i = 0; i < PC_SERIAL_PORTS; i++) {
-        g_autofree char *id = g_strdup_printf("serial%u", i);
+    const MachineConfig *cfg = pc->machine->cfg;
 
-        if (chr_find(id) && !isa_serial_create(pc->machine, &pc->isa->bus, i, id, err))
+    for (unsigned i = 0; i < MIN(cfg->serial->len, PC_SERIAL_PORTS); i++) {
+        const char *id = g_ptr_array_index(cfg->serial, i);
+
+        if (id && !isa_serial_create(pc->machine, &pc->isa->bus, i, id, err))
             return false;
     }
-    for (unsigned i = 0; i < PC_PARALLEL_PORTS; i++) {
-        g_autofree char *id = g_strdup_printf("parallel%u", i);
+    for (unsigned i = 0; i < MIN(cfg->parallel->len, PC_PARALLEL_PORTS); i++) {
+        const char *id = g_ptr_array_index(cfg->parallel, i);
         const DeviceType *t = device_type_find("isa-parallel");
         Device *d;
 
-        if (!chr_find(id) || !t)
+        if (!id || !t)
             continue;
         d = device_new(pc->machine, t, err);
         if (!d)
