@@ -74,9 +74,6 @@ static bool build(Cli *c, Machine *m, GError **err)
         display_enable_vc();
     if (!cli_backends(c, m, err) || c->exit)
         return c->exit;
-    /* Before the devices: on a mux the one that comes last has the input, and that is to be the serial port. */
-    if (!cli_monitors(c, m, err))
-        return false;
     map_begin(m);
     if (!machine_build(m, err) || !cli_devices(c, m, err) || (!c->exit && !machine_ready(m, err))) {
         map_commit(m);

@@ -140,7 +140,7 @@ static void default_port(Cli *c, GPtrArray *list, const char *type, const char *
         g_ptr_array_add(list, g_strdup(spec));
 }
 
-static bool add_ports(Cli *c, GError **err)
+static void default_ports(Cli *c)
 {
     bool qtest = !accel_is_kvm();
 
@@ -153,6 +153,10 @@ static bool add_ports(Cli *c, GError **err)
     }
     default_port(c, c->serials, "isa-serial", qtest || c->nographic ? "null" : "vc:80Cx24C");
     default_port(c, c->parallels, "isa-parallel", c->nographic || qtest ? "null" : "vc:80Cx24C");
+}
+
+static bool add_ports(Cli *c, GError **err)
+{
     if (c->serials->len > MAX_SERIAL)
         return error_set(err, "-serial: the machine has %d serial ports, not %u", MAX_SERIAL, c->serials->len);
     if (c->parallels->len > MAX_PARALLEL)
@@ -247,7 +251,10 @@ bool cli_backends(Cli *c, Machine *m, GError **err)
     }
     for (unsigned i = 0; i < c->objects->len; i++)
         return error_set(err, "-object %s: there are no such objects yet", (char *)g_ptr_array_index(c->objects, i));
-    return add_networks(c, err) && add_ports(c, err) && add_drives(c, err);
+    default_ports(c);
+    /* Monitors come before the ports, whose consoles in the window are behind theirs, and before the devices: on a mux
+     * the one that comes last has the input, and that is to be the serial port. */
+    return add_networks(c, err) && cli_monitors(c, m, err) && add_ports(c, err) && add_drives(c, err);
 }
 
 bool cli_devices(Cli *c, Machine *m, GError **err)
