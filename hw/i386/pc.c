@@ -58,17 +58,31 @@ static void ioapic_msi(void *opaque, uint64_t addr, uint32_t data)
 {
     Pc *pc = opaque;
 
-    mem_write(pc->machine, addr, data, 4);
+    if (accel_irqchip == IRQCHIP_OFF)
+        x86_apic_msi(pc->machine, addr, data);
+    else
+        accel->msi(addr, data);
 }
 
-static int ioapic_extint(void *opaque)
+static int pic_vector(void *opaque)
 {
     Pc *pc = opaque;
 
     return pic_read_irq(pc->pic);
 }
 
-static const IoapicOps ioapic_ops = { .msi = ioapic_msi, .extint_vector = ioapic_extint };
+/* Split: KVM tells of the EOIs of those level-triggered vectors that have a route. */
+static void ioapic_route(void *opaque, unsigned pin, uint64_t addr, uint32_t data, bool masked)
+{
+    bool wanted = !masked && (data & 1 << 15);
+
+    if (accel_irqchip != IRQCHIP_SPLIT)
+        return;
+    accel->msi_route_update(pin, wanted ? addr : 0, wanted ? data : 0);
+    accel->msi_routes_commit();
+}
+
+static const IoapicOps ioapic_ops = { .msi = ioapic_msi, .extint_vector = pic_vector, .route = ioapic_route };
 
 LineSink *pc_gsi_sink(void)
 {
@@ -83,6 +97,10 @@ static bool init_irqs(Pc *pc, GError **err)
     pc->pic = pic_create_pair(m, &pc->isa->bus, in_kernel, err);
     if (!pc->pic)
         return false;
+    if (!in_kernel) {
+        line_connect(pic_output(pc->pic), x86_apic_pic_line, m, 0);
+        x86_apic_set_pic(m, pic_vector, pc);
+    }
     pc->ioapic = ioapic_create(m, in_kernel ? NULL : &ioapic_ops, pc, err);
     isa_bus_set_irqs(pc->isa, pc_gsi_sink(), pc);
     return pc->ioapic;

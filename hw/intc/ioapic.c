@@ -59,9 +59,8 @@ static void ioapic_input(Device *d, unsigned n, int level)
 
     if (n >= IOAPIC_PINS)
         return;
-    n = n ? n : 2;              /* ISA interrupt 0 arrives at pin 2 */
     ioapic_count(d, n, level);
-    if (n == 0)                     /* the PC's timer interrupt is wired to pin 2 */
+    if (n == 0)                     /* ISA interrupt 0 arrives at pin 2 */
         n = 2;
     e = s->ioredtbl[n];
     mask = 1u << n;

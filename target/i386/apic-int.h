@@ -22,4 +22,5 @@ void x86_apic_loaded(X86Lapic *a);
 void x86_apic_map_window(Machine *m, X86ApicHost *h, Device *owner);
 void x86_apic_before_run(Vcpu *v);
 void x86_apic_after_run(Vcpu *v);
+void x86_pic_before_run(Vcpu *v);
 #endif

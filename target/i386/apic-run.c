@@ -1,6 +1,6 @@
 /*
  * Interrupts of a vCPU whose APIC is in user space: what KVM_RUN is told before it enters the guest, and what it says
- * after (kernel-irqchip=off).
+ * after (kernel-irqchip=off); and of one whose PIC alone is (split).
  */
 #include "target/i386/apic-int.h"
 #include "accel/kvm/kvm.h"
@@ -114,4 +114,23 @@ void x86_apic_after_run(Vcpu *v)
         c->lapic->tpr = v->run->cr8 << 4;
         g_atomic_int_or(&c->lapic->requests, APIC_REQ_IRQ);
     }
+}
+
+/* The LAPIC is in the kernel, the PIC here: KVM takes its vectors when the CPU and LINT0 let ExtINT through. */
+void x86_pic_before_run(Vcpu *v)
+{
+    X86Lapic *a = x86_cpu_of(v)->lapic;
+    struct kvm_interrupt irq;
+
+    if (!g_atomic_int_get(&a->requests) && !v->run->request_interrupt_window) {
+        return;
+    }
+    machine_lock();
+    g_atomic_int_set(&a->requests, 0);
+    if (a->pic_level && a->host->pic_read && v->run->ready_for_interrupt_injection) {
+        irq.irq = a->host->pic_read(a->host->opaque);
+        kvm_vcpu_ioctl(v, KVM_INTERRUPT, &irq);
+    }
+    v->run->request_interrupt_window = a->pic_level;
+    machine_unlock();
 }

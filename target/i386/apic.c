@@ -139,6 +139,12 @@ void x86_apic_pic_line(void *machine, unsigned n, int level)
         X86Lapic *a = lapic(m, i);
 
         a->pic_level = level;
+        if (accel_irqchip == IRQCHIP_SPLIT) {
+            if (level && !i) {
+                request(a, APIC_REQ_IRQ);       /* the PIC is wired to the first CPU */
+            }
+            continue;
+        }
         if (level) {
             lint(a, LVT_LINT0);
         }

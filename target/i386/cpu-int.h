@@ -6,7 +6,7 @@
 
 extern const Property x86_cpu_props[];
 extern const StateTable x86_cpu_state;
-extern const VcpuOps x86_vcpu_ops, x86_vcpu_ops_user_apic;
+extern const VcpuOps x86_vcpu_ops, x86_vcpu_ops_user_pic, x86_vcpu_ops_user_apic;
 
 /* kvm-cpu.c: registers from and to KVM; on the vCPU's thread or while it is stopped. */
 void x86_kvm_get(X86Cpu *c);

@@ -208,8 +208,12 @@ static bool x86_cpu_realize(Device *d, GError **err)
         return false;
     }
     d->instance_id = c->index;
-    c->vcpu = (Vcpu){ .index = c->index, .apic_id = c->apic_id, .cpu = c, .fd = -1,
-                      .ops = accel_is_kvm() && accel_irqchip == IRQCHIP_OFF ? &x86_vcpu_ops_user_apic : &x86_vcpu_ops };
+    c->vcpu = (Vcpu){ .index = c->index, .apic_id = c->apic_id, .cpu = c, .fd = -1, .ops = &x86_vcpu_ops };
+    if (accel_is_kvm() && accel_irqchip == IRQCHIP_OFF) {
+        c->vcpu.ops = &x86_vcpu_ops_user_apic;
+    } else if (accel_is_kvm() && accel_irqchip == IRQCHIP_SPLIT && !c->index) {
+        c->vcpu.ops = &x86_vcpu_ops_user_pic;
+    }
     if (!x86_lapic_create(c, err)) {
         return false;
     }

@@ -153,8 +153,8 @@ void x86_cpu_sync(X86Cpu *c);
 void x86_cpu_reset(X86Cpu *c);
 /* To the NMI pin: LINT1 as the LAPIC has it set up. */
 void x86_cpu_nmi(X86Cpu *c);
-/* With kernel-irqchip=off: the PIC's INT output (a LineSink; `to` is the machine), how its vector is fetched, and the way of
- * messages from the IOAPIC and devices. */
+/* With kernel-irqchip=off or split: the PIC's INT output (a LineSink; `to` is the machine) and how its vector is fetched;
+ * with off also the way of messages from the IOAPIC and devices. */
 void x86_apic_pic_line(void *machine, unsigned n, int level);
 void x86_apic_set_pic(Machine *m, int (*read)(void *opaque), void *opaque);
 void x86_apic_msi(Machine *m, uint64_t addr, uint32_t data);

@@ -437,6 +437,15 @@ const VcpuOps x86_vcpu_ops = {
     .destroy = x86_vcpu_destroy,
 };
 
+const VcpuOps x86_vcpu_ops_user_pic = {
+    .init = x86_vcpu_init,
+    .put_state = x86_vcpu_put,
+    .before_run = x86_pic_before_run,
+    .exit = x86_vcpu_exit,
+    .print_state = x86_vcpu_print,
+    .destroy = x86_vcpu_destroy,
+};
+
 const VcpuOps x86_vcpu_ops_user_apic = {
     .init = x86_vcpu_init,
     .put_state = x86_vcpu_put,
