@@ -199,6 +199,7 @@ struct BlockNode {
 
 /* ---- nodes (node.c, open.c) */
 extern const BlockDriver *const block_drivers[];        /* NULL-terminated */
+extern const BlockDriver *block_test_driver;            /* one more, that a test brings along */
 const BlockDriver *driver_find(const char *name);
 /* Nearest driver name, for messages; may be NULL. */
 const char *driver_nearest(const char *name);

@@ -215,8 +215,9 @@ static int create_locked(Qcow2 *q, const SnapshotInfo *sn)
     if (q->n_snapshots >= MAX_SNAPSHOTS)
         return -EFBIG;
     l1 = store_l1(q, q->l1, q->l1_size);
-    if (l1 < 0)
-        return l1;
+    ret = l1 < 0 ? (int)l1 : set_dirty(q, true);
+    if (ret < 0)
+        return ret;
     ret = walk(q, q->l1, q->l1_size, 1, false);
     if (ret == 0)
         ret = walk(q, q->l1, q->l1_size, 0, true);
@@ -235,7 +236,7 @@ static int create_locked(Qcow2 *q, const SnapshotInfo *sn)
         g_free(s->id);
         g_free(s->name);
     }
-    return ret;
+    return ret == 0 ? set_dirty(q, false) : ret;
 }
 
 bool qcow2_snapshot_create(BlockNode *n, const SnapshotInfo *sn, GError **err)

@@ -115,6 +115,8 @@ static bool open_data_file(Qcow2 *q, json_t *opts, GError **err)
             return false;
     }
     q->data_file = node_open_child(n, path, opts, "data-file", ROLE_DATA, true, err);
+    if (!q->data_file && !q->data_file_name && (n->flags & OPEN_NO_IO))
+        return true;                    /* its metadata can be looked at */
     if (!q->data_file)
         return err && *err ? false : error_set(err, "'data-file' is required for this image");
     q->data_file_raw = q->autoclear & AUTOCLEAR_DATA_FILE_RAW;
