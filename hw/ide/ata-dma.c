@@ -16,38 +16,6 @@ static void dma_end(IdeDrive *d, bool more)
     d->chan->dma->done(d->chan, more);
 }
 
-static void unmap_iov(IdeDrive *d, unsigned n, bool to_memory)
-{
-    for (unsigned i = 0; i < n; i++)
-        d->chan->dma->unmap(d->chan, d->iov[i].iov_base, d->iov[i].iov_len, to_memory);
-}
-
-/* Host memory for the next piece: RAM as it is; whatever else reads as ones or goes nowhere. */
-static unsigned map_piece(IdeDrive *d, size_t max, size_t *bytes, bool to_memory)
-{
-    unsigned n = 0;
-
-    for (*bytes = 0; n < IDE_MAX_IOV && *bytes < max;) {
-        uint64_t guest;
-        size_t len;
-        void *host = d->chan->dma->next(d->chan, max - *bytes, &len, &guest, to_memory);
-
-        if (!len) {
-            d->dma_short = true;
-            break;
-        }
-        if (!host) {
-            len = MIN(len, (size_t)IDE_BUF_SIZE);
-            host = d->io_buffer;
-            if (!to_memory)
-                memset(host, 0xff, len);
-        }
-        d->iov[n++] = (struct iovec){ host, len };
-        *bytes += len;
-    }
-    return n;
-}
-
 static void dma_failed(IdeDrive *d)
 {
     d->dma = DMA_NONE;
@@ -62,7 +30,7 @@ static void dma_done(void *opaque, int ret)
     bool read = d->dma == DMA_READ, ignored = false;
 
     d->req = NULL;
-    unmap_iov(d, d->iov_used, d->iov_to_memory);
+    ide_unmap_piece(d);
     if (d->dma != DMA_READ && d->dma != DMA_WRITE)
         return;                         /* reset meanwhile */
     if (ret < 0 && ide_rw_error(d, -ret, read, &ignored)) {
@@ -178,14 +146,12 @@ void ata_dma_run(IdeDrive *d)
         dma_finished(d);
         return;
     }
-    n = d->dma_short ? 0 : map_piece(d, MIN(d->dma_left, DMA_PIECE), &bytes, read);
+    n = d->dma_short ? 0 : ide_map_piece(d, MIN(d->dma_left, DMA_PIECE), &bytes, read);
     if (!n) {
         dma_cut_short(d);
         return;
     }
     d->dma_piece = bytes;
-    d->iov_used = n;
-    d->iov_to_memory = read;
     d->req = read ? blk_aio_preadv(d->blk, d->dma_offset, d->iov, n, 0, dma_done, d)
                   : blk_aio_pwritev(d->blk, d->dma_offset, d->iov, n, 0, dma_done, d);
 }

@@ -254,8 +254,7 @@ static void dma_read_done(void *opaque, int ret)
     IdeDrive *d = opaque;
 
     d->req = NULL;
-    for (unsigned i = 0; i < d->iov_used; i++)
-        d->chan->dma->unmap(d->chan, d->iov[i].iov_base, d->iov[i].iov_len, true);
+    ide_unmap_piece(d);
     if (d->dma != DMA_ATAPI || !survived(d, ret))
         return;
     if (d->cd_sector == 2352) {
@@ -266,29 +265,6 @@ static void dma_read_done(void *opaque, int ret)
     d->dma_offset += d->dma_piece;
     d->dma_left -= d->dma_piece;
     atapi_dma_run(d);
-}
-
-static unsigned map_piece(IdeDrive *d, size_t max, size_t *bytes)
-{
-    unsigned n = 0;
-
-    for (*bytes = 0; n < IDE_MAX_IOV && *bytes < max;) {
-        uint64_t guest;
-        size_t len;
-        void *host = d->chan->dma->next(d->chan, max - *bytes, &len, &guest, true);
-
-        if (!len) {
-            d->dma_short = true;
-            break;
-        }
-        if (!host) {
-            len = MIN(len, (size_t)IDE_BUF_SIZE);
-            host = d->io_buffer;
-        }
-        d->iov[n++] = (struct iovec){ host, len };
-        *bytes += len;
-    }
-    return n;
 }
 
 void atapi_dma_run(IdeDrive *d)
@@ -315,8 +291,7 @@ void atapi_dma_run(IdeDrive *d)
         d->dma_offset = (uint64_t)d->lba * 2048;
         d->dma_buf_pos = 1;
     }
-    d->iov_used = map_piece(d, MIN(d->dma_left, DMA_PIECE_SECTORS * 2048), &bytes);
-    if (!d->iov_used) {
+    if (!ide_map_piece(d, MIN(d->dma_left, DMA_PIECE_SECTORS * 2048), &bytes, true)) {
         dma_over(d, false);
         return;
     }

@@ -1,7 +1,7 @@
 /*
  * Between the files of IDE: a channel with its two drives, as ATA/ATAPI-6 (T13/1410D) describes them.
  *
- *   ide.c     the task file, data transfers, state tables
+ *   ide.c     the task file, data transfers ide-state.c the state tables
  *   ata.c     commands of hard disks        ata-dma.c   their DMA transfers, TRIM
  *   identify.c  IDENTIFY (PACKET) DEVICE data
  *   atapi.c   the packet protocol           mmc.c       packet commands of CD drives
@@ -154,6 +154,10 @@ void ide_pio_start(IdeDrive *d, unsigned pos, unsigned len, IdeEnd end);
 void ide_pio_stop(IdeDrive *d);
 /* A request failed: follows werror/rerror. true: the guest is to see the error; else it is ignored or to be retried. */
 bool ide_rw_error(IdeDrive *d, int error, bool is_read, bool *ignored);
+/* Fills iov with host memory for the next piece of a DMA transfer: RAM as it is; what else the table names reads as ones or
+ * goes nowhere. Returns the entries used; *bytes is what they hold. */
+unsigned ide_map_piece(IdeDrive *d, size_t max, size_t *bytes, bool to_memory);
+void ide_unmap_piece(IdeDrive *d);
 void ide_dma_begin(IdeDrive *d, IdeDma kind);   /* waits for the start bit */
 void ide_save_command(IdeDrive *d, uint8_t cmd);
 
