@@ -257,10 +257,7 @@ static bool add_kernel(Pc *pc, const char **rom, GError **err)
     MachineConfig *cfg = pc->machine->cfg;
     KernelFacts f = { .kernel = cfg->kernel, .initrd = cfg->initrd, .append = cfg->append, .ram_below_4g = pc->below_4g };
 
-    *rom = NULL;
-    if (!cfg->kernel && (cfg->initrd || cfg->append))
-        return error_set(err, "-%s needs -kernel", cfg->initrd ? "initrd" : "append");
-    return !cfg->kernel || kernel_load(pc->fw_cfg, &f, rom, err);
+    return kernel_load(pc->fw_cfg, &f, rom, err);
 }
 
 bool pc_ready(Machine *m, GError **err)
