@@ -162,6 +162,8 @@ static void sum(Monitor *mon, json_t *args)
     mon_printf(mon, "%05d\n", s);
 }
 
+#define SAVE_EXTRA (UINT64_C(8) << 30)
+
 static json_t *save(Monitor *mon, json_t *args, bool physical, GError **err)
 {
     uint64_t begin = arg_int(args, "val", 0), addr = begin;
@@ -177,8 +179,9 @@ static json_t *save(Monitor *mon, json_t *args, bool physical, GError **err)
         error_set(err, "Parameter 'cpu-index' expects a CPU number");
         return NULL;
     }
-    if (size < 0) {
-        error_set(err, "Parameter 'size' expects a size that is not negative");
+    /* More than RAM and all holes below and above it would only fill the disk. */
+    if (size < 0 || (uint64_t)size > mon_machine->cfg->ram_size + SAVE_EXTRA) {
+        error_set(err, "Parameter 'size' expects at most %" PRIu64 " bytes", mon_machine->cfg->ram_size + SAVE_EXTRA);
         return NULL;
     }
     f = fopen(path, "wbe");
