@@ -110,6 +110,8 @@ static void consume(Monitor *mon)
     g_byte_array_remove_range(mon->pending, 0, i);
 }
 
+static gboolean greet(gpointer opaque);
+
 static void on_read(void *opaque, const uint8_t *buf, int len)
 {
     Monitor *mon = opaque;
@@ -117,6 +119,7 @@ static void on_read(void *opaque, const uint8_t *buf, int len)
     if (mon->qmp) {
         qmp_read(mon, (const char *)buf, len);
     } else {
+        greet(mon);     /* input from a pipe may be there at once */
         g_byte_array_append(mon->pending, buf, len);
         consume(mon);
     }

@@ -20,6 +20,7 @@ typedef struct IdeDev {
 
 static bool cd_change_media(void *opaque, bool load, GError **err)
 {
+    ((IdeDrive *)opaque)->tray_open = !load;
     atapi_media_changed(opaque);
     return true;
 }
