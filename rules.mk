@@ -80,6 +80,8 @@ $(TOOLS): %: %.o libvmemu.a
 vmemu-ui-%.so: ui/%.c $(wildcard $(SRC)/ui/*.h) config.mak
 	$(call say,MODULE,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(SDL_CFLAGS) $(VNC_CFLAGS) -fPIC -shared -o $@ $< $(filter-out $<,$(wildcard $(SRC)/ui/$*-*.c)) $(if $(filter sdl,$*),$(SDL_LIBS)) $(if $(filter vnc,$*),$(VNC_LIBS))
+vmemu-ui-sdl.so: $(wildcard $(SRC)/ui/sdl-*.c)
+vmemu-ui-vnc.so: $(wildcard $(SRC)/ui/vnc-*.c)
 vmemu-net-%.so: net/%.c $(wildcard $(SRC)/net/*.h) config.mak
 	$(call say,MODULE,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(SLIRP_CFLAGS) -fPIC -shared -o $@ $< $(SLIRP_LIBS)

@@ -423,6 +423,14 @@ static bool on_event(const SDL_Event *e)
 
 /* ---- Thread ---- */
 
+/* SDL falls back to drivers that nobody sees. */
+static bool is_visible_driver(void)
+{
+    const char *name = SDL_GetCurrentVideoDriver();
+
+    return g_getenv("SDL_VIDEODRIVER") || !name || (strcmp(name, "offscreen") && strcmp(name, "dummy") && strcmp(name, "evdev"));
+}
+
 static bool window_open(void)
 {
     Uint32 flags = SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI;
@@ -433,6 +441,11 @@ static bool window_open(void)
     SDL_SetHint(SDL_HINT_GRAB_KEYBOARD, "1");
     SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");    /* no OpenGL libraries for copying pixels */
     if (SDL_Init(SDL_INIT_VIDEO)) {
+        return false;
+    }
+    if (!is_visible_driver()) {
+        SDL_Quit();
+        SDL_SetError("no screen to show a window on: is DISPLAY or WAYLAND_DISPLAY set?");
         return false;
     }
     win.wake_event = SDL_RegisterEvents(1);
@@ -489,7 +502,9 @@ void window_wake(void)
     sdl_shared.woken = true;
     g_mutex_unlock(&sdl_shared.lock);
     if (push && SDL_PushEvent(&e) < 1) {
+        g_mutex_lock(&sdl_shared.lock);
         sdl_shared.woken = false;
+        g_mutex_unlock(&sdl_shared.lock);
     }
 }
 
