@@ -75,7 +75,7 @@ static const Property serial_isa_props[] = {
     PROP(SerialIsa, irq, "irq", PROP_U32, UINT32_MAX),
     PROP(SerialIsa, serial.chr, "chardev", PROP_CHR, 0),
     PROP(SerialIsa, serial.baudbase, "baudbase", PROP_U32, 115200),
-    PROP(SerialIsa, serial.wakeup, "wakeup", PROP_BOOL, false),
+    PROP(SerialIsa, serial.wakeup, "wakeup", PROP_BOOL, false, .help = ""),
     {0}
 };
 

@@ -404,8 +404,8 @@ static const StateTable i8042_state = {
 };
 
 static const Property i8042_props[] = {
-    PROP(I8042, kbd.extended_state, "extended-state", PROP_BOOL, true),
-    PROP(I8042, kbd_throttle, "kbd-throttle", PROP_BOOL, false),
+    PROP(I8042, kbd.extended_state, "extended-state", PROP_BOOL, true, .help = ""),
+    PROP(I8042, kbd_throttle, "kbd-throttle", PROP_BOOL, false, .help = ""),
     PROP(I8042, kbd_irq, "kbd-irq", PROP_U8, 1),
     PROP(I8042, mouse_irq, "mouse-irq", PROP_U8, 12),
     {0}

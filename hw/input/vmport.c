@@ -121,6 +121,20 @@ static void get_time_full(void *opaque, VmportRegs *r)
     r->eax = MAGIC;
 }
 
+static void get_hz(void *opaque, VmportRegs *r)
+{
+    X86Cpu *c = x86_cpu_current();
+    uint64_t hz = c ? c->tsc_khz * 1000 : 0;
+
+    if (!hz) {
+        r->eax = r->ebx = UINT32_MAX;
+        return;
+    }
+    r->ecx = 1000000000;        /* the APIC timer's clock, Hz */
+    r->ebx = hz >> 32;
+    r->eax = hz;
+}
+
 static void get_vcpu_info(void *opaque, VmportRegs *r)
 {
     X86Cpu *c = x86_cpu_current();
@@ -140,6 +154,7 @@ static bool vmport_realize(Device *d, GError **err)
         vmport_register(d, VMPORT_GETBIOSUUID, get_bios_uuid, s);
         vmport_register(d, VMPORT_GETTIME, get_time, s);
         vmport_register(d, VMPORT_GETTIMEFULL, get_time_full, s);
+        vmport_register(d, VMPORT_GETHZ, get_hz, s);
         vmport_register(d, VMPORT_GET_VCPU_INFO, get_vcpu_info, s);
     }
     return true;

@@ -439,7 +439,7 @@ static const Property hpet_props[] = {
     PROP(Hpet, num_timers, "timers", PROP_U8, NTIMERS),
     PROP(Hpet, flags, "msi", PROP_BIT, 0, .bit = 0),
     PROP(Hpet, intcap, "hpet-intcap", PROP_U32, 0),
-    PROP(Hpet, hpet_offset_saved, "hpet-offset-saved", PROP_BOOL, true),
+    PROP(Hpet, hpet_offset_saved, "hpet-offset-saved", PROP_BOOL, true, .help = ""),
     {0}
 };
 

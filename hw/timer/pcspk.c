@@ -59,7 +59,7 @@ static bool migrates(const void *obj)
 
 static const Property pcspk_props[] = {
     PROP(PcSpk, iobase, "iobase", PROP_U32, 0x61),
-    PROP(PcSpk, migrate, "migrate", PROP_BOOL, true),
+    PROP(PcSpk, migrate, "migrate", PROP_BOOL, true, .help = ""),
     {0}
 };
 

@@ -184,15 +184,77 @@ static void test_order(QTest *q)
     expect(q, "mfa m00", "the mouse answers while the keyboard is disabled");
 }
 
+static void key(QTest *q, const char *name, const char *want)
+{
+    g_autofree char *out = qtest_hmp(q, "sendkey %s 10", name);
+
+    for (unsigned i = 0; i < 6; i++)
+        qtest_clock_step(q, 10000000);
+    expect(q, want, name);
+}
+
+/* What keys send in set 1, as after the controller's translation; stock QEMU sends the same. */
+static void test_keys(QTest *q)
+{
+    qtest_outb(q, CMD, 0x60);
+    qtest_outb(q, DATA, 0x43);
+    key(q, "a", "1e 9e");
+    key(q, "up", "e0 48 e0 c8");
+    key(q, "kp_enter", "e0 1c e0 9c");
+    key(q, "shift-b", "2a 30 b0 aa");
+    key(q, "print", "e0 2a e0 37 e0 b7 e0 aa");
+    key(q, "shift-print", "2a e0 37 e0 b7 aa");
+    key(q, "ctrl-print", "1d e0 37 e0 b7 9d");
+    key(q, "alt-print", "38 b8 38 54 d4 b8 38 b8");
+    key(q, "alt_r-print", "e0 38 e0 b8 e0 38 54 d4 e0 b8 e0 38 e0 b8");
+    key(q, "pause", "e1 1d 45 e1 9d c5");
+    key(q, "ctrl-pause", "1d e0 46 e0 c6 9d");
+    key(q, "kp_multiply", "37 b7");
+    key(q, "yen", "7d fd");
+    qtest_outb(q, CMD, 0x60);
+    qtest_outb(q, DATA, 0x03);
+    key(q, "a", "1c f0 1c");
+    key(q, "up", "e0 75 e0 f0 75");
+    key(q, "pause", "e1 14 77 e1 f0 14 f0 77");
+    kbd(q, 0xf0, "fa", "scan code set");
+    kbd(q, 0x03, "fa", "3");
+    key(q, "a", "1c f0 1c");
+    key(q, "up", "63 f0 63");
+    kbd(q, 0xf5, "fa", "disabled");
+    key(q, "a", "");
+    kbd(q, 0xff, "fa aa", "reset");
+}
+
+static void test_movement(QTest *q)
+{
+    g_autofree char *a = NULL, *b = NULL, *c = NULL, *d = NULL;
+
+    mouse(q, 0xff, "mfa maa m00", "reset");
+    mouse(q, 0xf4, "mfa", "enable");
+    a = qtest_hmp(q, "mouse_move 10 5");
+    expect(q, "m28 m0a mfb", "right and down");
+    b = qtest_hmp(q, "mouse_move -3 200");
+    expect(q, "m38 mfd m81 m28 m00 mb7", "more than a report can hold");
+    c = qtest_hmp(q, "mouse_button 1");
+    expect(q, "m09 m00 m00", "left button");
+    mouse(q, 0xe9, "mfa m24 m02 m64", "status shows it");
+    d = qtest_hmp(q, "mouse_button 0");
+    expect(q, "m08 m00 m00", "released");
+}
+
 int main(void)
 {
-    QTest *q = qtest_start("-M pc -nodefaults");
+    QTest *q = qtest_start_qmp("-M pc -nodefaults");
 
     test_controller(q);
     test_keyboard(q);
     test_mouse(q);
     test_interrupts(q);
     test_order(q);
+    if (!qtest_is_qemu()) {
+        test_keys(q);
+        test_movement(q);
+    }
     qtest_end(q);
     return tap_done();
 }

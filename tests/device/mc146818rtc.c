@@ -164,6 +164,32 @@ static void test_periodic(QTest *q)
     tap_ok(!qtest_irq(q, 8), "none without PIE");
 }
 
+/* Ticks that nobody acknowledged for a while are made up for, or not. */
+static void test_lost_ticks(const char *opts, unsigned least, unsigned most)
+{
+    QTest *q = qtest_start("-M pc -nodefaults -rtc base=2006-06-17,clock=vm%s", opts);
+    unsigned n = 0;
+
+    wr(q, REG_A, 0x2a);         /* 64 Hz */
+    wr(q, REG_B, B_24H | B_PIE);
+    rd(q, REG_C);
+    for (unsigned i = 0; i < 10; i++)
+        qtest_clock_step(q, SECOND / 64);
+    while (n < 50 && (rd(q, REG_C) & C_PF))
+        n++;
+    tap_ok(n >= least && n <= most, "%u ticks after ten periods%s", n, opts);
+    qtest_end(q);
+}
+
+static void test_event(void)
+{
+    QTest *q = qtest_start_qmp("-M pc -nodefaults -rtc base=2006-06-17T16:01:21,clock=vm");
+
+    set_date(q, 0x20240229, 0x235958);
+    tap_ok(qtest_qmp_event(q, "RTC_CHANGE"), "setting the date is an event");
+    qtest_end(q);
+}
+
 int main(void)
 {
     QTest *q = qtest_start("-M pc -nodefaults -rtc base=2006-06-17T16:01:21,clock=vm");
@@ -179,5 +205,10 @@ int main(void)
         test_periodic(q);
     }
     qtest_end(q);
+    test_event();
+    if (!qtest_is_qemu()) {
+        test_lost_ticks("", 1, 1);
+        test_lost_ticks(",driftfix=slew", 9, 11);
+    }
     return tap_done();
 }
