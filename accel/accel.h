@@ -83,9 +83,8 @@ typedef enum IrqchipMode { IRQCHIP_ON, IRQCHIP_SPLIT, IRQCHIP_OFF } IrqchipMode;
 
 typedef struct AccelConfig {
     IrqchipMode irqchip;
-    unsigned max_cpus;
+    unsigned cpus, max_cpus;        /* at start; with those plugged in later */
     unsigned apic_id_limit;         /* highest APIC id + 1 */
-    bool x2apic;                    /* APIC ids above 254 in MSIs */
 } AccelConfig;
 
 typedef struct AccelOps {

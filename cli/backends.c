@@ -22,7 +22,7 @@ bool cli_start_accel(Cli *c, Machine *m, GError **err)
     AccelConfig cfg = {
         .irqchip = !c->irqchip || !strcmp(c->irqchip, "on") ? IRQCHIP_ON : !strcmp(c->irqchip, "split") ? IRQCHIP_SPLIT
                                                                                                      : IRQCHIP_OFF,
-        .max_cpus = m->cfg->smp.max_cpus, .apic_id_limit = x86_apic_id_limit(&t, m->cfg->smp.max_cpus),
+        .cpus = m->cfg->smp.cpus, .max_cpus = m->cfg->smp.max_cpus, .apic_id_limit = x86_apic_id_limit(&t, m->cfg->smp.max_cpus),
     };
 
     return accel_open(c->accel_list, &cfg, machine_accel_host(m), err);

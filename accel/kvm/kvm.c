@@ -209,9 +209,6 @@ static void enable_options(const AccelConfig *cfg)
     if (kvm_check(KVM_CAP_X86_TRIPLE_FAULT_EVENT)) {
         kvm_vm_enable_cap(KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1, 0);
     }
-    if (cfg->x2apic && kvm_check(KVM_CAP_X2APIC_API)) {
-        kvm_vm_enable_cap(KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, 0);
-    }
     accel_smm = kvm_check(KVM_CAP_X86_SMM) && kvm_check(KVM_CAP_MULTI_ADDRESS_SPACE) >= 2;
 }
 
@@ -231,6 +228,27 @@ static void kvm_close(void)
     accel_irqchip = IRQCHIP_OFF;
 }
 
+/* APIC ids that do not fit into eight bits need x2APIC, and KVM to take them so. */
+static bool wide_ids(const AccelConfig *cfg, GError **err)
+{
+    const uint64_t how = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
+
+    if (cfg->apic_id_limit <= 255 || (cfg->irqchip != IRQCHIP_OFF && kvm_check(KVM_CAP_X2APIC_API)
+                                      && kvm_vm_enable_cap(KVM_CAP_X2APIC_API, how, 0) == 0)) {
+        return true;
+    }
+    return error_set(err, "current -smp configuration requires kernel irqchip and X2APIC API support.");
+}
+
+static void warn_of_many(unsigned n, const char *what)
+{
+    int recommended = kvm_check(KVM_CAP_NR_VCPUS);
+
+    if (recommended && n > (unsigned)recommended) {
+        warn_report("Number of %s cpus requested (%u) exceeds the recommended cpus supported by KVM (%d)", what, n, recommended);
+    }
+}
+
 static bool kvm_open(const AccelConfig *cfg, const AccelHost *host, GError **err)
 {
     int r, limit, ids;
@@ -240,6 +258,8 @@ static bool kvm_open(const AccelConfig *cfg, const AccelHost *host, GError **err
         kvm_close();
         return false;
     }
+    warn_of_many(cfg->cpus, "SMP");
+    warn_of_many(cfg->max_cpus, "hotpluggable");
     limit = MAX(kvm_check(KVM_CAP_MAX_VCPUS), kvm_check(KVM_CAP_NR_VCPUS));
     ids = MAX(kvm_check(KVM_CAP_MAX_VCPU_ID), limit);
     r = kvm_sys_ioctl(KVM_GET_VCPU_MMAP_SIZE, NULL);
@@ -253,7 +273,7 @@ static bool kvm_open(const AccelConfig *cfg, const AccelHost *host, GError **err
         kvm.run_size = r;
         kvm.max_cpus = cfg->max_cpus;
         enable_options(cfg);
-        if (kvm_irq_open(cfg, err)) {
+        if (wide_ids(cfg, err) && kvm_irq_open(cfg, err)) {
             return true;
         }
     }

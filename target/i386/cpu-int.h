@@ -11,6 +11,7 @@ extern const VcpuOps x86_vcpu_ops, x86_vcpu_ops_user_pic, x86_vcpu_ops_user_apic
 /* kvm-cpu.c: registers from and to KVM; on the vCPU's thread or while it is stopped. */
 void x86_kvm_get(X86Cpu *c);
 void x86_kvm_put(X86Cpu *c);
+void x86_kvm_filter_msrs(void);
 /* msrs.c */
 void x86_msrs_get(X86Cpu *c);
 void x86_msrs_put(X86Cpu *c, bool all);
@@ -24,7 +25,7 @@ void x86_xsave_put(X86Cpu *c);
 void x86_update_hflags(X86Cpu *c);
 enum { HF_CPL = 3, HF_CS32 = 1 << 4, HF_SS32 = 1 << 5, HF_ADDSEG = 1 << 6, HF_PE = 1 << 7, HF_TF_SHIFT = 8, HF_MP_SHIFT = 9,
        HF_LMA = 1 << 14, HF_CS64 = 1 << 15, HF_SMM = 1 << 19, HF_GUEST = 1 << 21, HF_OSFXSR = 1 << 22, HF2_GIF = 1 << 0,
-       HF2_NMI = 1 << 2 };
+       HF2_NMI = 1 << 2, HF2_VGIF = 1 << 8 };
 
 #define CR0_PE (1u << 0)
 #define CR0_PG (1u << 31)

@@ -301,6 +301,9 @@ bool x86_cpus_create(Machine *m, const char *default_model, GError **err)
     g_autoptr(GPtrArray) settings = g_ptr_array_new_with_free_func(free_setting);
     const X86ModelName *model;
 
+    if (accel_is_kvm()) {
+        x86_kvm_filter_msrs();
+    }
     return parse_cpu(m->cfg->cpu ? m->cfg->cpu : default_model, &model, settings, err)
            && create_boot_cpus(m, model, settings, err) && (!accel_is_kvm() || x86_kvmclock_create(m, err));
 }

@@ -385,10 +385,25 @@ static void x86_vcpu_put(Vcpu *v)
 
 /* ---- Exits ---- */
 
-/* KVM's MSR filter sends us the few MSRs that depend on the topology. */
+enum { MSR_CORE_THREAD_COUNT = 0x35 };
+
+/* KVM knows nothing of this MSR, which some guests read unasked: the filter sends its reads to us. */
+void x86_kvm_filter_msrs(void)
+{
+    uint8_t denied = 0;
+    struct kvm_msr_filter f = {
+        .flags = KVM_MSR_FILTER_DEFAULT_ALLOW,
+        .ranges[0] = { .flags = KVM_MSR_FILTER_READ, .nmsrs = 1, .base = MSR_CORE_THREAD_COUNT, .bitmap = &denied },
+    };
+
+    if (kvm_check(KVM_CAP_X86_USER_SPACE_MSR) && kvm_check(KVM_CAP_X86_MSR_FILTER)
+        && kvm_vm_enable_cap(KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_FILTER, 0) == 0) {
+        kvm_vm_ioctl(KVM_X86_SET_MSR_FILTER, &f);
+    }
+}
+
 static void user_msr(X86Cpu *c, struct kvm_run *run, bool write)
 {
-    enum { MSR_CORE_THREAD_COUNT = 0x35 };
     const X86Topology *t = &c->spec->topo;
 
     run->msr.error = 1;

@@ -71,12 +71,12 @@ void x86_cpu_reset(X86Cpu *c)
     c->dr[6] = c->dr[4] = 0xffff0ff0;
     c->dr[7] = c->dr[5] = 0x400;
     c->apicbase = APIC_BASE_ADDR | APICBASE_ENABLE | (boot ? APICBASE_BSP : 0);
-    c->hflags2 = HF2_GIF;
+    c->hflags2 = HF2_GIF | HF2_VGIF;
     reset_machine_check(c);
     c->mcg_cap = c->vcpu.fd >= 0 ? mcg_cap : c->mcg_cap;            /* cut to what KVM has, once there is a vCPU */
-    c->halted = !boot;
+    c->halted = !boot && accel_irqchip == IRQCHIP_OFF;
     c->mp_state = boot || accel_irqchip == IRQCHIP_OFF ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED;
-    c->vcpu.halted = !boot && accel_irqchip == IRQCHIP_OFF;
+    c->vcpu.halted = c->halted;
     x86_update_hflags(c);
     x86_lapic_reset(c->lapic);
     c->put_all = c->put_lapic = true;

@@ -351,7 +351,9 @@ static bool host_pt_fits(void)
 static bool filter(X86Spec *s, GError **err)
 {
     for (unsigned w = 0; w < FW_COUNT; w++) {
-        drop(s, w, s->features[w] & ~x86_supported_word(w, false), "host doesn't support requested feature");
+        if (s->features[w]) {
+            drop(s, w, s->features[w] & ~x86_supported_word(w, false), "host doesn't support requested feature");
+        }
     }
     if (accel_is_kvm() && x86_spec_has(s, FW_7_0_EBX, F7_EBX_INTEL_PT) && !host_pt_fits()) {
         drop(s, FW_7_0_EBX, F7_EBX_INTEL_PT, "host doesn't support requested feature");
