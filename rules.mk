@@ -16,9 +16,10 @@ IMGOBJ := $(patsubst $(SRC)/%.c,%.o,$(wildcard $(SRC)/img/*.c))
 ASL := $(patsubst $(SRC)/%,%,$(wildcard $(SRC)/hw/i386/*.asl))
 UNIT := $(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/unit/*.c))
 DEVTESTS := $(filter-out %/qtest %/libqtest,$(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/device/*.c)))
-FUZZERS := $(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/fuzz/*.c))
+FUZZERS := $(if $(wildcard $(SRC)/vl.c),$(filter-out tests/fuzz/lib%,$(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/fuzz/*.c))))
 
-WARN := -Wall -Wextra -Wimplicit-fallthrough -Wvla -Wstrict-prototypes -Wno-missing-field-initializers -Wno-unused-parameter -Wno-override-init
+WARN := -Wall -Wextra -Wimplicit-fallthrough -Wvla -Wstrict-prototypes -Wno-missing-field-initializers -Wno-unused-parameter \
+	-Wno-gnu-variable-sized-type-not-at-end -Wno-override-init
 OPT := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 ifeq ($(DEBUG),yes)
 OPT := -O0 -g3
@@ -45,7 +46,7 @@ MODSO := $(if $(CONFIG_SDL),$(if $(wildcard $(SRC)/ui/sdl.c),vmemu-ui-sdl.so)) \
 	$(if $(CONFIG_SLIRP),$(if $(wildcard $(SRC)/net/slirp.c),vmemu-net-slirp.so))
 
 all: $(PROGS) $(MODSO)
-tests: $(UNIT) $(DEVTESTS) guests
+tests: $(UNIT) $(DEVTESTS) $(FUZZERS) guests
 
 %.o: %.c config.mak
 	@mkdir -p $(@D)
@@ -93,6 +94,9 @@ tests/device/libqtest.o: tests/device/libqtest.c
 $(DEVTESTS): %: %.o tests/device/libqtest.o libvmemu.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDALL) -o $@ $< tests/device/libqtest.o libvmemu.a $(LIBS)
+$(FUZZERS): %: %.o tests/fuzz/librig.o libvmemu.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDALL) -rdynamic -o $@ $< tests/fuzz/librig.o libvmemu.a $(LIBS)
 
 # Guests for the tests: NAME.S becomes tests/guest/NAME.bin, a flat image (see tests/guest/README).
 GUESTS := $(patsubst $(SRC)/%.S,%.bin,$(wildcard $(SRC)/tests/guest/*.S))
@@ -125,4 +129,4 @@ config.mak: $(SRC)/configure $(SRC)/VERSION
 
 .PHONY: all tests check bench run install clean guests
 .SECONDARY:
--include $(LIBOBJ:.o=.d) $(IMGOBJ:.o=.d) vl.d $(addsuffix .d,$(TOOLS) $(UNIT) $(DEVTESTS))
+-include $(LIBOBJ:.o=.d) $(IMGOBJ:.o=.d) vl.d $(addsuffix .d,$(TOOLS) $(UNIT) $(DEVTESTS) $(FUZZERS) tests/device/libqtest tests/fuzz/librig)

@@ -11,7 +11,7 @@ static bool null_open(BlockNode *n, json_t *opts, unsigned flags, GError **err)
 {
     NullState *s = n->state;
     uint64_t size = 1 << 30;
-    g_autofree char *filename = jopts_take(opts, "filename");
+    G_GNUC_UNUSED g_autofree char *filename = jopts_take(opts, "filename");
     g_autofree char *plain = g_strconcat(n->drv->name, "://", NULL);
     bool asked = jopts_get(opts, "size") || jopts_get(opts, "latency-ns");
 

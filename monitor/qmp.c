@@ -121,7 +121,6 @@ static bool check_request(Monitor *mon, json_t *req, const char **name, bool *oo
 
 static json_t *handle(Monitor *mon, json_t *req, GError **err)
 {
-    g_autoptr(GError) none = NULL;
     const char *name;
     const MonCommand *c;
     json_t *args = NULL, *empty = NULL, *ret;

@@ -29,6 +29,7 @@ typedef struct AcpiRegs {
 void acpi_regs_init(AcpiRegs *s, Device *d, Region *block, const uint8_t *s4_typ);
 void acpi_regs_fini(AcpiRegs *s);
 void acpi_regs_reset(AcpiRegs *s);      /* what the table's reset values can't do */
+void acpi_regs_save(AcpiRegs *s);       /* TMR_STS is brought in only when somebody looks */
 void acpi_regs_loaded(AcpiRegs *s);     /* the SCI's level, without an edge */
 void acpi_regs_gpe(AcpiRegs *s, uint16_t bits);
 void acpi_regs_power_button(AcpiRegs *s);

@@ -204,6 +204,11 @@ void acpi_regs_reset(AcpiRegs *s)
     enable_wakeup(s);
 }
 
+void acpi_regs_save(AcpiRegs *s)
+{
+    pm1_status(s);
+}
+
 void acpi_regs_loaded(AcpiRegs *s)
 {
     enable_wakeup(s);

@@ -194,6 +194,11 @@ static bool piix4_before_load(void *obj, GError **err)
     return true;
 }
 
+static void piix4_save(void *obj)
+{
+    acpi_regs_save(&((Piix4Pm *)obj)->acpi);
+}
+
 static bool piix4_loaded(void *obj, int version, GError **err)
 {
     Piix4Pm *s = obj;
@@ -257,7 +262,8 @@ static const Field piix4_fields[] = {
 
 static const StateTable piix4_state = {
     .name = "piix4_pm", .version = 3, .min_version = 3, .fields = piix4_fields, .load = piix4_before_load,
-    .loaded = piix4_loaded, .subsections = (const StateTable *const[]){ &memhp_state, &cpuhp_state, NULL },
+    .save = piix4_save, .loaded = piix4_loaded,
+    .subsections = (const StateTable *const[]){ &memhp_state, &cpuhp_state, NULL },
 };
 
 const DeviceType piix4_pm_type = {

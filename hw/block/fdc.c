@@ -282,16 +282,15 @@ static const Field fdc_fields[] = {
     FIELD(Fdc, fifo), FIELD(Fdc, data_pos), FIELD(Fdc, data_len), FIELD(Fdc, data_state), FIELD(Fdc, data_dir, .max = DIR_VERIFY),
     FIELD(Fdc, eot), FIELD(Fdc, timer0), FIELD(Fdc, timer1), FIELD(Fdc, precomp_trk), FIELD(Fdc, config, .reset = CONFIG_EIS | 0x20),
     FIELD(Fdc, lock), FIELD(Fdc, pwrd), FIELD(Fdc, num_floppies, .equal = true, .keep = true),
-    STRUCTS(Fdc, drives, &drive_state), LOCAL(Fdc, dor), LOCAL(Fdc, cur_drv), { 0 }
+    STRUCTS(Fdc, drives, &drive_state), LOCAL(Fdc, dor), LOCAL(Fdc, cur_drv), HOST(Fdc, dev), FIELD(Fdc, irq), HOST(Fdc, bus),
+    HOST(Fdc, iobase), HOST(Fdc, irq_num), HOST(Fdc, dma_chan), HOST(Fdc, fd_type), HOST(Fdc, fallback), { 0 }
 };
 static const StateTable fdc_inner = {
     .name = "fdc", .version = 2, .min_version = 2, .fields = fdc_fields, .load = fdc_before_load, .loaded = fdc_loaded,
     .subsections = (const StateTable *const[]){ &sensei_state, &timer_state, &phase_state, NULL },
 };
 static const Field card_fields[] = {
-    { .name = "state", .kind = F_STRUCT, .off = 0, .size = sizeof(Fdc), .elt = sizeof(Fdc), .sub = &fdc_inner },
-    HOST(Fdc, dev), FIELD(Fdc, irq), HOST(Fdc, bus), HOST(Fdc, iobase), HOST(Fdc, irq_num), HOST(Fdc, dma_chan),
-    HOST(Fdc, fd_type), HOST(Fdc, fallback), { 0 }
+    { .name = "state", .kind = F_STRUCT, .off = 0, .size = sizeof(Fdc), .elt = sizeof(Fdc), .sub = &fdc_inner }, { 0 }
 };
 static const StateTable fdc_state = { .name = "fdc", .version = 2, .min_version = 2, .fields = card_fields };
 

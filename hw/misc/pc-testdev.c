@@ -116,5 +116,5 @@ static void testdev_unrealize(Device *d)
 const DeviceType pc_testdev_type = {
     .name = "pc-testdev", .desc = "test device", .bus = "ISA", .size = sizeof(TestDev), .realize = testdev_realize,
     .unrealize = testdev_unrealize,
-    .host = (const Field[]) { HOST(TestDev, dev), HOST(TestDev, latch), HOST(TestDev, iomem_buf), HOST(TestDev, iomem), {0} },
+    .host = (const Field[]) { HOST(TestDev, dev), LOCAL(TestDev, latch), LOCAL(TestDev, iomem_buf), HOST(TestDev, iomem), {0} },
 };

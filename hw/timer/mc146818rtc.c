@@ -39,7 +39,7 @@ static uint64_t rtc_read(void *opaque, uint64_t off, unsigned size)
     switch (reg) {
     case PS2_CENTURY:
         reg = CENTURY;
-        /* fall through */
+        G_GNUC_FALLTHROUGH;
     case CENTURY: case SECONDS: case MINUTES: case HOURS: case DAY_OF_WEEK: case DAY_OF_MONTH: case MONTH: case YEAR:
         if (rtc_running(s))
             rtc_update_regs(s);
@@ -114,7 +114,7 @@ static void rtc_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
         break;
     case PS2_CENTURY:
         reg = CENTURY;
-        /* fall through */
+        G_GNUC_FALLTHROUGH;
     case CENTURY: case SECONDS: case MINUTES: case HOURS: case DAY_OF_WEEK: case DAY_OF_MONTH: case MONTH: case YEAR:
         if (rtc_running(s)) {
             rtc_update_regs(s);

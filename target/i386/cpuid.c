@@ -61,27 +61,27 @@ static unsigned threads_a_die(const X86Spec *s)
 #define CODE .type = 2, .line = 64, .partitions = 1
 #define UNIFIED .type = 3, .line = 64, .partitions = 1
 
-static const X86Cache l3_16m = { UNIFIED, .level = 3, .size = 16 * MIB, .assoc = 16, .sets = 16384, .lines_per_tag = 1, .self_init = true,
-                                 .inclusive = true, .complex_indexing = true, .descriptor = 0x4d };
+#define L3_16M { UNIFIED, .level = 3, .size = 16 * MIB, .assoc = 16, .sets = 16384, .lines_per_tag = 1, .self_init = true, \
+                 .inclusive = true, .complex_indexing = true, .descriptor = 0x4d }
 
 /* What CPUs had before models said which caches they have: leaf 2, leaf 4 and AMD's leaves do not even agree. */
 static const X86Caches legacy2 = {
     { DATA, .level = 1, .size = 32 * KIB, .assoc = 8, .sets = 64, .self_init = true, .no_invd_sharing = true, .descriptor = 0x2c },
     { CODE, .level = 1, .size = 32 * KIB, .assoc = 8, .sets = 64, .self_init = true, .no_invd_sharing = true, .descriptor = 0x30 },
     { UNIFIED, .level = 2, .size = 2 * MIB, .assoc = 8, .descriptor = 0x7d },
-    l3_16m,
+    L3_16M,
 };
 static const X86Caches legacy4 = {
     { DATA, .level = 1, .size = 32 * KIB, .assoc = 8, .sets = 64, .self_init = true, .no_invd_sharing = true },
     { CODE, .level = 1, .size = 32 * KIB, .assoc = 8, .sets = 64, .self_init = true, .no_invd_sharing = true },
     { UNIFIED, .level = 2, .size = 4 * MIB, .assoc = 16, .sets = 4096, .self_init = true, .no_invd_sharing = true },
-    l3_16m,
+    L3_16M,
 };
 static const X86Caches legacy_amd = {
     { DATA, .level = 1, .size = 64 * KIB, .assoc = 2, .sets = 512, .lines_per_tag = 1, .self_init = true, .no_invd_sharing = true },
     { CODE, .level = 1, .size = 64 * KIB, .assoc = 2, .sets = 512, .lines_per_tag = 1, .self_init = true, .no_invd_sharing = true },
     { UNIFIED, .level = 2, .size = 512 * KIB, .assoc = 16, .sets = 512, .lines_per_tag = 1 },
-    l3_16m,
+    L3_16M,
 };
 
 #define EPYC_CACHES(l1i_size, l1i_assoc, l1i_sets, l3_size, l3_sets) { \
