@@ -2,6 +2,7 @@
  * -device and device_add, -device help, -device TYPE,help, info qtree.
  */
 #include <stdio.h>
+#include <inttypes.h>
 #include <string.h>
 #include "hw/core/device-int.h"
 #include "util/error.h"
@@ -268,6 +269,17 @@ static void print_props(const DeviceType *t, PropPrint *pp)
     }
 }
 
+/* Windows of a device of the system bus in the memory map, as sysbus devices show theirs. */
+static void print_windows(Device *d, GString *out, int indent)
+{
+    for (GSList *l = d->machine->memory.children; l; l = l->next) {
+        const Region *r = l->data;
+
+        if (r->owner == d && r->kind == REGION_IO)
+            g_string_append_printf(out, "%*smmio %016" PRIx64 "/%016" PRIx64 "\n", indent, "", r->addr, r->size);
+    }
+}
+
 static void print_bus(Bus *b, GString *out, int indent)
 {
     g_string_append_printf(out, "%*sbus: %s\n%*s  type %s\n", indent, "", b->name, indent, "", b->type->name);
@@ -275,10 +287,14 @@ static void print_bus(Bus *b, GString *out, int indent)
         Device *d = g_ptr_array_index(b->children, i);
         PropPrint pp = { d, out, indent + 4 };
 
+        if (b == d->machine->sysbus && (d->type->hidden || d->type->category == CAT_CPU))
+            continue;
         g_string_append_printf(out, "%*s  dev: %s, id \"%s\"\n", indent, "", d->type->name, d->id ? d->id : "");
         print_props(d->type, &pp);
         if (b->type->print_dev)
             b->type->print_dev(b, d, out, indent + 4);
+        if (b == d->machine->sysbus)
+            print_windows(d, out, indent + 4);
         for (GSList *l = d->buses; l; l = l->next)
             print_bus(l->data, out, indent + 4);
     }

@@ -128,6 +128,7 @@ struct DeviceType {
     const DeviceType *parent;           /* its properties come first (pci_device_type, ...) */
     DeviceCategory category;
     bool internal;                      /* made by the board only, not by -device */
+    bool hidden;                        /* there for its section of the stream only: not in info qtree */
     bool hotplug;                       /* device_add/device_del may */
     size_t size;                        /* of the instance; Device is its first member */
     const Property *props;              /* ends with {0} */

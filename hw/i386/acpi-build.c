@@ -121,7 +121,7 @@ static const StateTable acpi_build_state = {
 };
 
 const DeviceType acpi_build_type = {
-    .name = "acpi_build", .desc = "ACPI tables", .internal = true, .size = sizeof(AcpiBuild), .state = &acpi_build_state,
+    .name = "acpi_build", .desc = "ACPI tables", .internal = true, .hidden = true, .size = sizeof(AcpiBuild), .state = &acpi_build_state,
 };
 
 bool acpi_setup(Machine *m, FwCfg *f, AcpiGather *gather, void *opaque, GError **err)

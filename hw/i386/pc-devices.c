@@ -75,16 +75,7 @@ static bool add_chips(Pc *pc, GError **err)
             return false;
     }
     pc->rtc = rtc_create(m, &pc->isa->bus, 0, pc->hpet ? rtc_to_hpet : NULL, pc->hpet, 0, err);
-    if (!pc->rtc || (pc_prop_on(m, "pit", true) && !add_pit(pc, err)))
-        return false;
-    if (pc_prop_on(m, "i8042", true)) {
-        pc->kbc = isa_add(pc, "i8042", err);
-        if (!pc->kbc)
-            return false;
-    }
-    if (strcmp(pc_prop(m, "vmport", "auto"), "off") && !vmport_create(m, &pc->isa->bus, pc->kbc, err))
-        return false;
-    return isa_add(pc, "port92", err);
+    return pc->rtc && (!pc_prop_on(m, "pit", true) || add_pit(pc, err));
 }
 
 /* ---- Serial and parallel ports ---- */
@@ -114,6 +105,22 @@ static bool add_ports(Pc *pc, GError **err)
             return false;
     }
     return true;
+}
+
+/* ---- Keyboard, mouse, port 92 ---- */
+
+static bool add_keyboard(Pc *pc, GError **err)
+{
+    Machine *m = pc->machine;
+
+    if (pc_prop_on(m, "i8042", true)) {
+        pc->kbc = isa_add(pc, "i8042", err);
+        if (!pc->kbc)
+            return false;
+    }
+    if (strcmp(pc_prop(m, "vmport", "auto"), "off") && !vmport_create(m, &pc->isa->bus, pc->kbc, err))
+        return false;
+    return isa_add(pc, "port92", err);
 }
 
 /* ---- Disks ---- */
@@ -152,11 +159,11 @@ bool pc_devices_init(Pc *pc, GError **err)
 
     if (m->cfg->usb)
         return error_set(err, "usb=on: this machine has no USB controller yet");
-    pc->fw_cfg = DEVICE(device_create(m, &fw_cfg_io_type, NULL, err), FwCfg);
-    if (!pc->fw_cfg || !add_chips(pc, err) || !add_display(pc, err) || !add_ports(pc, err) || !add_disks(pc, err))
+    /* In QEMU's order: that of info qtree, and of the sections of a stream. */
+    if (!add_display(pc, err) || !add_chips(pc, err) || !add_ports(pc, err))
         return false;
     pc->fdc = fdc_create(m, &pc->isa->bus, err);
-    if (!pc->fdc)
+    if (!pc->fdc || !add_keyboard(pc, err) || !add_disks(pc, err))
         return false;
     if (!m->cfg->no_acpi && pc_prop_on(m, "acpi", true)) {
         pc->pm = piix4_pm_create(pc->pci, PCI_DEVFN_(1, 3), SMBUS_PORT, isa_bus_irq, pc->isa, SCI, err);

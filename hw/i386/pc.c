@@ -142,6 +142,9 @@ static bool pc_init(Machine *m, GError **err)
     pc->machine = m;
     if (!init_cpus(pc, err) || !pc_memory_init(pc, err))
         return false;
+    pc->fw_cfg = DEVICE(device_create(m, &fw_cfg_io_type, NULL, err), FwCfg);
+    if (!pc->fw_cfg)
+        return false;
     pc->pci = i440fx_create(m, &pc->ram, pc->below_4g, pc->above_4g, err);
     if (!pc->pci)
         return false;
