@@ -64,7 +64,8 @@ void kvm_msi_routes_commit(void)
     }
     table = g_malloc0(sizeof(*table) + t->len * sizeof(struct kvm_irq_routing_entry));
     table->nr = t->len;
-    memcpy(table->entries, t->data, t->len * sizeof(struct kvm_irq_routing_entry));
+    if (t->len)
+        memcpy(table->entries, t->data, t->len * sizeof(struct kvm_irq_routing_entry));
     r = kvm_vm_ioctl(KVM_SET_GSI_ROUTING, table);
     if (r < 0) {
         error_report("KVM does not take the interrupt routes: %s", strerror(-r));

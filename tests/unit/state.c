@@ -117,7 +117,7 @@ START_TEST(test_every_cut)
 
     for (unsigned n = 0; n < out->len; n++) {
         g_autoptr(GError) err = NULL;
-        uint8_t *copy = g_memdup2(out->data, n);
+        uint8_t *copy = memcpy(g_malloc(MAX(n, 1)), out->data, n);
         Thing t = { 0 };
 
         ck_assert(state_load(&thing_state, &t, 2, copy, n, "thing/0", &err) <= (gssize)n);
