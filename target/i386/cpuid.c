@@ -348,9 +348,7 @@ static void leaf_xsave(const X86Spec *s, uint32_t sub, uint32_t r[4])
         r[EBX] = r[ECX] = xsave_size(s, xcr0, false);
     } else if (sub == 1) {
         r[EAX] = s->features[FW_XSAVE];
-        if (r[EAX] & FD1_EAX_XSAVES) {
-            r[EBX] = xsave_size(s, xcr0 | xss, true);
-        }
+        r[EBX] = xsave_size(s, xcr0 | xss, true);
         r[ECX] = xss;
         r[EDX] = s->features[FW_XSS_HI];
     } else if (sub < XC_COUNT && (xcr0 >> sub & 1)) {
