@@ -16,29 +16,39 @@ static const char *const categories[] = {
 
 /* ---- Help ---- */
 
+static int by_type_name(const void *a, const void *b)
+{
+    return g_ascii_strcasecmp((*(const DeviceType *const *)a)->name, (*(const DeviceType *const *)b)->name);
+}
+
+static void print_type(const DeviceType *t, GString *out)
+{
+    g_string_append_printf(out, "name \"%s\"", t->name);
+    if (t->bus)
+        g_string_append_printf(out, ", bus %s", t->bus);
+    if (t->alias)
+        g_string_append_printf(out, ", alias \"%s\"", t->alias);
+    if (t->desc)
+        g_string_append_printf(out, ", desc \"%s\"", t->desc);
+    g_string_append_c(out, '\n');
+}
+
 void device_list_help(GString *out)
 {
     static const DeviceCategory order[] = { CAT_BRIDGE, CAT_USB, CAT_STORAGE, CAT_NETWORK, CAT_INPUT, CAT_DISPLAY,
                                             CAT_SOUND, CAT_MISC, CAT_CPU, CAT_WATCHDOG };
 
     for (size_t c = 0; c < G_N_ELEMENTS(order); c++) {
-        bool any = false;
+        g_autoptr(GPtrArray) types = g_ptr_array_new();
 
-        for (const DeviceType *const *t = device_types; *t; t++) {
-            if ((*t)->category != order[c] || (*t)->internal)
-                continue;
-            if (!any)
-                g_string_append_printf(out, "%s%s devices:\n", out->len ? "\n" : "", categories[order[c]]);
-            any = true;
-            g_string_append_printf(out, "name \"%s\"", (*t)->name);
-            if ((*t)->bus)
-                g_string_append_printf(out, ", bus %s", (*t)->bus);
-            if ((*t)->alias)
-                g_string_append_printf(out, ", alias \"%s\"", (*t)->alias);
-            if ((*t)->desc)
-                g_string_append_printf(out, ", desc \"%s\"", (*t)->desc);
-            g_string_append_c(out, '\n');
-        }
+        for (const DeviceType *const *t = device_types; *t; t++)
+            if ((*t)->category == order[c] && !(*t)->internal)
+                g_ptr_array_add(types, (void *)*t);
+        g_ptr_array_sort(types, by_type_name);
+        if (types->len)
+            g_string_append_printf(out, "%s%s devices:\n", out->len ? "\n" : "", categories[order[c]]);
+        for (unsigned i = 0; i < types->len; i++)
+            print_type(g_ptr_array_index(types, i), out);
     }
 }
 

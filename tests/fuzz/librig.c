@@ -188,7 +188,7 @@ Rig *rig_new(unsigned number)
         fail("board", err);
     }
     for (unsigned i = 0; device_types[i]; i++) {
-        if (!device_types[i]->internal && !present(r->machine, device_types[i])) {
+        if (!device_types[i]->internal && device_types[i]->category != CAT_CPU && !present(r->machine, device_types[i])) {
             add_device(r, device_types[i]);
         }
     }
