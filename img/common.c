@@ -60,6 +60,12 @@ bool img_cache_flags(const char *mode, unsigned *flags, bool *writethrough)
 
 BlockBackend *img_open(bool image_opts, const char *name, const char *fmt, unsigned flags, bool writethrough, bool share)
 {
+    return img_open_aio(image_opts, name, fmt, flags, writethrough, share, NULL);
+}
+
+BlockBackend *img_open_aio(bool image_opts, const char *name, const char *fmt, unsigned flags, bool writethrough, bool share,
+                           const char *aio)
+{
     json_t *opts;
     BlockBackend *b = NULL;
     GError *e = NULL;
@@ -83,6 +89,8 @@ BlockBackend *img_open(bool image_opts, const char *name, const char *fmt, unsig
         }
         flags |= OPEN_FORCE_SHARE;
     }
+    if (opts && aio)
+        jopts_set_default(opts, "file.aio", aio);
     if (opts)
         b = blk_open(image_opts ? NULL : name, opts, flags, &e);
     if (!b) {

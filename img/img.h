@@ -8,6 +8,7 @@
 
 typedef struct ImgCommand { const char *name; int (*run)(int argc, char **argv); const char *syntax; } ImgCommand;
 extern const ImgCommand img_commands[];
+int img_bench(int argc, char **argv);
 int img_create(int argc, char **argv);
 int img_info(int argc, char **argv);
 int img_check(int argc, char **argv);
@@ -23,6 +24,9 @@ void img_bad_option(char c, char **argv) G_GNUC_NORETURN;
 
 /* Opens an image as the command line names it (with --image-opts as options) or says why not. */
 BlockBackend *img_open(bool image_opts, const char *name, const char *fmt, unsigned flags, bool writethrough, bool share);
+/* With the file's aio= mode. */
+BlockBackend *img_open_aio(bool image_opts, const char *name, const char *fmt, unsigned flags, bool writethrough, bool share,
+                           const char *aio);
 /* OPEN_* of a cache mode; false: no such mode. */
 bool img_cache_flags(const char *mode, unsigned *flags, bool *writethrough);
 /* A size argument, or -1 with messages. */
@@ -42,7 +46,7 @@ void img_progress_end(bool on);
 #define IMG_COMMON_LONG { "help", no_argument, 0, 'h' }, { "object", required_argument, 0, 256 }, \
     { "image-opts", no_argument, 0, 257 }
 enum { OPT_OBJECT = 256, OPT_IMAGE_OPTS, OPT_OUTPUT, OPT_BACKING_CHAIN, OPT_PREALLOCATION, OPT_SHRINK,
-       OPT_TARGET_IMAGE_OPTS, OPT_TARGET_IS_ZERO, OPT_SALVAGE, OPT_BITMAPS };
+       OPT_TARGET_IMAGE_OPTS, OPT_TARGET_IS_ZERO, OPT_SALVAGE, OPT_BITMAPS, OPT_PATTERN, OPT_FLUSH_INTERVAL, OPT_NO_DRAIN };
 /* 0 human, 1 JSON; reports and exits otherwise. */
 int img_output_format(const char *text);
 #endif
