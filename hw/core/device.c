@@ -10,9 +10,10 @@
 void line_set(Line *l, int level)
 {
     level = !!level;
-    if (l->level == level)
+    if (l->level == level && !l->unsure)
         return;
     l->level = level;
+    l->unsure = false;
     if (l->sink)
         l->sink(l->to, l->n, level);
 }

@@ -29,6 +29,7 @@ struct Line {
     void *to;
     uint16_t n;             /* the sink's input */
     bool level;
+    bool unsure;            /* set by a `loaded` that can't know the level: the next line_set goes through in any case */
 };
 void line_set(Line *l, int level);
 static inline void line_pulse(Line *l) { line_set(l, 1); line_set(l, 0); }

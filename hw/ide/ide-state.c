@@ -141,7 +141,14 @@ static const Field channel_fields[] = {
     HOST(IdeChannel, ifs), HOST(IdeChannel, ctl), HOST(IdeChannel, bus), HOST(IdeChannel, number), HOST(IdeChannel, dma),
     HOST(IdeChannel, bh), { 0 }
 };
+/* Neither the drive nor its bus master says whether the interrupt is still up: the PIC knows. */
+static bool channel_loaded(void *obj, int version, GError **err)
+{
+    ((IdeChannel *)obj)->irq.unsure = true;
+    return true;
+}
+
 const StateTable ide_channel_state = {
     .name = "ide_bus", .version = 1, .min_version = 1, .fields = channel_fields,
-    .subsections = (const StateTable *const[]){ &error_state, NULL },
+    .loaded = channel_loaded, .subsections = (const StateTable *const[]){ &error_state, NULL },
 };

@@ -475,9 +475,10 @@ bool rig_copy(Rig *from, Rig *to, GString *why)
     bool ok = true;
 
     settle(from);
+    clock_set(b, clock_now(a));     /* what was still to happen there happens now, before the reset */
+    settle(to);
     rig_reset(to);
     settle(to);
-    clock_set(b, clock_now(a));
     copy_files(from, to);
     for (unsigned i = 0; i < a->ram_blocks->len; i++) {
         RamBlock *x = g_ptr_array_index(a->ram_blocks, i), *y = g_ptr_array_index(b->ram_blocks, i);
