@@ -172,7 +172,8 @@ void kvm_vcpu_run(Vcpu *v)
             h->mmio(h->opaque, run->mmio.phys_addr, run->mmio.data, run->mmio.len, run->mmio.is_write);
         } else {
             rare_exit(v, run);
-            if (__atomic_load_n(&run->immediate_exit, __ATOMIC_RELAXED) || v->halted) {
+            /* A vCPU that has halted looks first whether an interrupt waits for the window that HLT has opened. */
+            if (__atomic_load_n(&run->immediate_exit, __ATOMIC_RELAXED) || (v->halted && !hooks)) {
                 return;
             }
         }
