@@ -7,6 +7,7 @@
 #include "block/block.h"
 #include "chardev/char.h"
 #include "cli/cli.h"
+#include "hw/core/hostmem.h"
 #include "monitor/monitor.h"
 #include "target/i386/cpu.h"
 #include "util/error.h"
@@ -229,6 +230,20 @@ static bool add_networks(Cli *c, GError **err)
     return true;
 }
 
+static bool add_object(Machine *m, const char *text, GError **err)
+{
+    g_autoptr(GError) local = NULL;
+    g_autoptr(Opts) o = opts_parse(text, "qom-type", &local);
+    const char *type = o ? opts_get(o, "qom-type") : NULL;
+
+    if (!o)
+        return error_set(err, "-object %s: %s", text, local->message);
+    if (!type || !hostmem_is_type(type))
+        return error_set(err, "-object %s: invalid object type '%s' (there are memory-backend-ram, -memfd and -file)", text,
+                         type ? type : "");
+    return hostmem_add(m, type, o, &local) || error_set(err, "-object %s: %s", text, local->message);
+}
+
 bool cli_backends(Cli *c, Machine *m, GError **err)
 {
     set_hooks(m);
@@ -250,7 +265,8 @@ bool cli_backends(Cli *c, Machine *m, GError **err)
             return error_set(err, "-chardev %s: %s", s, local->message);
     }
     for (unsigned i = 0; i < c->objects->len; i++)
-        return error_set(err, "-object %s: there are no such objects yet", (char *)g_ptr_array_index(c->objects, i));
+        if (!add_object(m, g_ptr_array_index(c->objects, i), err))
+            return false;
     default_ports(c);
     /* Monitors come before the ports, whose consoles in the window are behind theirs, and before the devices: on a mux
      * the one that comes last has the input, and that is to be the serial port. */

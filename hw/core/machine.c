@@ -245,6 +245,7 @@ Machine *machine_new(const MachineType *t, MachineConfig *cfg)
     m->devices = g_ptr_array_new();
     m->vcpus = g_ptr_array_new();
     m->ram_blocks = g_ptr_array_new();
+    m->mem_backends = g_ptr_array_new();
     region_init(&m->memory, NULL, "system", UINT64_MAX);
     region_init(&m->io, NULL, "io", 65536);
     m->memory.machine = m->io.machine = m;
@@ -300,6 +301,7 @@ void machine_free(Machine *m)
     g_ptr_array_unref(m->devices);
     g_ptr_array_unref(m->vcpus);
     g_ptr_array_unref(m->ram_blocks);
+    g_ptr_array_unref(m->mem_backends);
     g_free(m);
 }
 

@@ -75,6 +75,7 @@ struct Machine {
     unsigned map_depth;
     bool map_dirty;
     GPtrArray *ram_blocks;              /* RamBlock *, in order of creation */
+    GPtrArray *mem_backends;            /* MemBackend * (hostmem.h), as -object gave them */
 
     Clock *clock;                       /* guest time */
     RunControl *run;

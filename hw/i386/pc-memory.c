@@ -2,6 +2,7 @@
  * The PC's memory: RAM below and above 4 GiB, the BIOS image at the top of both the first megabyte and the first 4 GiB.
  */
 #include <string.h>
+#include "hw/core/hostmem.h"
 #include "hw/i386/pc-int.h"
 #include "util/error.h"
 #include "util/firmware.h"
@@ -31,11 +32,72 @@ static bool split_ram(Pc *pc, GError **err)
     return true;
 }
 
-bool pc_memory_init(Pc *pc, GError **err)
+/* -numa node,memdev=: the nodes' memory, one after the other. */
+static bool init_node_ram(Pc *pc, GError **err)
 {
     Machine *m = pc->machine;
+    uint64_t at = 0;
 
-    return split_ram(pc, err) && region_init_ram(&pc->ram, m, m->root, "pc.ram", NULL, m->cfg->ram_size, err);
+    region_init(&pc->ram, m->root, "pc.ram", m->cfg->ram_size);
+    for (unsigned i = 0; i < m->cfg->numa->len; i++) {
+        NumaNode *n = &g_array_index(m->cfg->numa, NumaNode, i);
+        RamBlock *b;
+        Region *r;
+
+        if (!n->memdev)
+            return error_set(err, "-numa: node %u has no memdev=; all nodes must have one, or none", i);
+        b = hostmem_take(m, n->memdev, err);
+        if (!b)
+            return false;
+        n->size = b->size;
+        if (b->size > m->cfg->ram_size - at)
+            return error_set(err, "-numa: the nodes' memory is more than the machine's %" G_GUINT64_FORMAT " MiB",
+                             m->cfg->ram_size >> 20);
+        r = g_new(Region, 1);
+        region_init_ram_block(r, m->root, n->memdev, b);
+        region_add(&pc->ram, at, r);
+        at += b->size;
+    }
+    return true;
+}
+
+static bool init_ram(Pc *pc, GError **err)
+{
+    Machine *m = pc->machine;
+    MachineConfig *cfg = m->cfg;
+    RamBlock *b;
+
+    if (cfg->memory_backend) {
+        b = hostmem_take(m, cfg->memory_backend, err);
+        if (!b)
+            return false;
+        if (b->size != cfg->ram_size)
+            return error_set(err, "Machine memory size does not match the size of the memory backend");
+        region_init_ram_block(&pc->ram, m->root, cfg->memory_backend, b);
+        return true;
+    }
+    for (unsigned i = 0; i < cfg->numa->len; i++)
+        if (g_array_index(cfg->numa, NumaNode, i).memdev)
+            return init_node_ram(pc, err);
+    if (cfg->mem_path) {
+        g_autofree char *text = g_strdup_printf("id=pc.ram,size=%" G_GUINT64_FORMAT, cfg->ram_size);
+        g_autoptr(Opts) o = opts_parse(text, NULL, err);
+
+        opts_set(o, "mem-path", cfg->mem_path);
+        if (!hostmem_add(m, "memory-backend-file", o, err))
+            return false;
+        b = hostmem_take(m, "pc.ram", err);
+        if (b)
+            region_init_ram_block(&pc->ram, m->root, "pc.ram", b);
+        return b;
+    }
+    return region_init_ram(&pc->ram, m, m->root, "pc.ram", NULL, cfg->ram_size, err);
+}
+
+bool pc_memory_init(Pc *pc, GError **err)
+{
+    return split_ram(pc, err) && init_ram(pc, err) &&
+           (!pc->machine->cfg->mem_prealloc || !pc->ram.ram || hostmem_prealloc(pc->ram.ram, err));
 }
 
 bool pc_firmware_init(Pc *pc, GError **err)

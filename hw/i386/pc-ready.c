@@ -15,6 +15,28 @@
 
 /* ---- NUMA ---- */
 
+/* A distance given one way counts both ways; to itself a node is at 10. */
+static bool complete_distances(MachineConfig *cfg, GError **err)
+{
+    NumaNode *n = (NumaNode *)(void *)cfg->numa->data;
+    bool any = false;
+
+    for (unsigned i = 0; i < cfg->numa->len; i++)
+        any |= n[i].has_distance;
+    for (unsigned i = 0; any && i < cfg->numa->len; i++) {
+        n[i].has_distance = true;
+        n[i].distance[i] = 10;
+        for (unsigned j = 0; j < cfg->numa->len; j++) {
+            if (!n[i].distance[j])
+                n[i].distance[j] = n[j].distance[i];
+            if (!n[i].distance[j])
+                return error_set(err, "-numa dist: the distance between node %u and %u is missing, at least one distance "
+                                 "value between each nodes should be provided", i, j);
+        }
+    }
+    return true;
+}
+
 static bool numa_init(Pc *pc, GError **err)
 {
     MachineConfig *cfg = pc->machine->cfg;
@@ -23,6 +45,8 @@ static bool numa_init(Pc *pc, GError **err)
 
     if (!cfg->numa->len)
         return true;
+    if (!complete_distances(cfg, err))
+        return false;
     pc->nodes = g_new0(TablesNode, cfg->numa->len);
     for (unsigned i = 0; i < cfg->numa->len; i++) {
         NumaNode *n = &g_array_index(cfg->numa, NumaNode, i);
