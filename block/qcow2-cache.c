@@ -186,6 +186,14 @@ void slice_forget(Qcow2 *q, SliceCache *c, uint64_t offset, uint64_t bytes)
     }
 }
 
+void slice_cache_drop(Qcow2 *q, SliceCache *c)
+{
+    unsigned max = c->max;
+
+    slice_cache_free(c);
+    slice_cache_init(c, max);
+}
+
 static int by_offset(const void *a, const void *b)
 {
     const Slice *x = *(Slice *const *)a, *y = *(Slice *const *)b;

@@ -9,7 +9,7 @@
 #include <string.h>
 #include "block/qcow2.h"
 
-#define CHUNK 4096
+#define CHUNK QCOW2_CHECK_CHUNK
 
 typedef struct Check {
     Qcow2 *q;
@@ -293,21 +293,14 @@ static int compare_one(Check *c, uint64_t cluster)
     if (is == want)
         return 0;
     leak = is > want;
-    fixable = !c->rebuild && (c->fix & (leak ? FIX_LEAKS : FIX_ERRORS));
+    c->rebuild |= !is;
+    fixable = is && (c->fix & (leak ? FIX_LEAKS : FIX_ERRORS));
     say(c, "%s cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64,
         fixable ? "Repairing" : leak ? "Leaked" : "ERROR", cluster, is, want);
-    if (!leak && !is && !fixable && (c->fix & FIX_ERRORS))
-        c->rebuild = true;
-    if (fixable) {
-        ret = set_count(c, cluster, is, want);
-        if (ret == 0) {
-            *(leak ? &r->leaks_fixed : &r->corruptions_fixed) += 1;
-            return 0;
-        }
-        if (ret == -EINVAL && !leak)    /* no block counts it */
-            c->rebuild = true;
-    }
-    *(leak ? &r->leaks : &r->corruptions) += 1;
+    if (fixable && set_count(c, cluster, is, want) == 0)
+        *(leak ? &r->leaks_fixed : &r->corruptions_fixed) += 1;
+    else
+        *(leak ? &r->leaks : &r->corruptions) += 1;
     return 0;
 }
 
@@ -429,6 +422,68 @@ static int check_flags(Check *c)
 
 /* ---- the whole */
 
+static int look(Check *c, unsigned fix)
+{
+    unsigned wanted = c->fix;
+    int ret;
+
+    c->fix = fix;
+    c->res->image_end_offset = 0;
+    ret = compare_refcounts(c);
+    c->fix = wanted;
+    return ret;
+}
+
+static void restart(Check *c)
+{
+    CheckResult *r = c->res;
+
+    g_hash_table_remove_all(c->chunks);
+    r->corruptions = r->leaks = 0;
+    r->allocated_clusters = r->fragmented_clusters = r->compressed_clusters = 0;
+    c->last_data = 0;
+    c->rebuild = false;
+}
+
+/* The tables of counts anew; then what the old ones took is free. */
+static int rebuild(Check *c)
+{
+    CheckResult *r = c->res;
+    int64_t corruptions = r->corruptions, leaks = r->leaks, fixed = r->leaks_fixed;
+    int ret;
+
+    say(c, "Rebuilding refcount structure");
+    ret = qcow2_rebuild_refcounts(c->q, c->chunks, MAX(c->clusters, c->highest));
+    if (ret < 0)
+        return ret;
+    c->clusters = size_to_clusters(c->q, node_length(c->q->node->file->node));
+    restart(c);
+    ret = count_all(c);
+    if (ret == 0)
+        ret = look(c, FIX_LEAKS);
+    r->leaks_fixed = fixed + MAX(leaks - r->leaks, 0);
+    r->corruptions_fixed += MAX(corruptions - r->corruptions, 0);
+    return ret;
+}
+
+static int repair(Check *c)
+{
+    CheckResult *r = c->res;
+
+    if (c->rebuild && c->fix & FIX_ERRORS)
+        return rebuild(c);
+    if (!c->fix)
+        return 0;
+    if (c->rebuild) {
+        say(c, "ERROR need to rebuild refcount structures");
+        return -EIO;
+    }
+    if (!r->leaks && !r->corruptions)
+        return 0;
+    r->leaks = r->corruptions = 0;
+    return look(c, c->fix);
+}
+
 static int repair_end(Check *c)
 {
     Qcow2 *q = c->q;
@@ -459,13 +514,11 @@ int qcow2_co_check(BlockNode *n, CheckResult *res, unsigned fix)
     if (ret == 0)
         ret = count_all(&c);
     if (ret == 0)
-        ret = compare_refcounts(&c);
+        ret = look(&c, 0);
+    if (ret == 0)
+        ret = repair(&c);
     if (ret == 0)
         ret = check_flags(&c);
-    if (c.rebuild && c.fix & FIX_ERRORS) {
-        say(&c, "The image's refcount structure is damaged; it can't be rebuilt by this program");
-        res->check_errors++;
-    }
     if (ret == 0 && c.fix)
         ret = repair_end(&c);
     co_mutex_unlock(&q->lock);

@@ -189,6 +189,8 @@ void slice_dirty(SliceCache *c, Slice *s);
 /* Forgets slices of [offset, offset+bytes), dirty or not: they belong to nobody any more. */
 void slice_forget(Qcow2 *q, SliceCache *c, uint64_t offset, uint64_t bytes);
 int slice_write_all(Qcow2 *q, SliceCache *c);
+/* Forgets all slices, dirty or not. */
+void slice_cache_drop(Qcow2 *q, SliceCache *c);
 /* All metadata to the file in the right order; not flushed at the end. */
 int qcow2_write_back(Qcow2 *q);
 /* Everything, durably; then pending frees are settled. */
@@ -262,6 +264,9 @@ bool qcow2_snapshot_create(BlockNode *n, const SnapshotInfo *sn, GError **err);
 bool qcow2_snapshot_goto(BlockNode *n, const char *id_or_name, GError **err);
 bool qcow2_snapshot_delete(BlockNode *n, const char *id_or_name, GError **err);
 int qcow2_co_check(BlockNode *n, CheckResult *res, unsigned fix);
+/* counts: cluster / QCOW2_CHECK_CHUNK -> uint32_t[QCOW2_CHECK_CHUNK]; start: first cluster behind everything. */
+#define QCOW2_CHECK_CHUNK 4096
+int qcow2_rebuild_refcounts(Qcow2 *q, GHashTable *counts, uint64_t start);
 int qcow2_co_truncate(BlockNode *n, int64_t length, bool exact, Prealloc p, GError **err);
 int qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t end, Prealloc p, GError **err);
 #endif
