@@ -86,7 +86,13 @@ static void report(const char *kind, const char *fmt, va_list ap)
         thread_sink(thread_sink_opaque, line);
         return;
     }
-    fprintf(stderr, "%s: %s%s\n", program, kind, s);
+    for (char *at = s, *end; at; at = end) {        /* each line of a longer text is one of ours */
+        end = strchr(at, '\n');
+        if (end) {
+            *end++ = 0;
+        }
+        fprintf(stderr, "%s: %s%s\n", program, kind, at);
+    }
 }
 
 void error_report(const char *fmt, ...)
