@@ -82,6 +82,8 @@ static void inject(X86Cpu *c, struct kvm_run *run)
             kvm_vcpu_ioctl(&c->vcpu, KVM_INTERRUPT, &irq);
             c->halted = c->vcpu.halted = false;
         }
+    } else if (run->if_flag && x86_apic_pending(c->lapic)) {
+        c->halted = c->vcpu.halted = false;     /* KVM_RUN returns as soon as it can be injected */
     }
     run->request_interrupt_window = x86_apic_pending(c->lapic);
 }
