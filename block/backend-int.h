@@ -32,6 +32,7 @@ struct BlockBackend {
     BlockBackend *next;                 /* of all */
 };
 
+void drive_info_free(DriveInfo *di);
 /* Bounds of a request of the device: 0, -EIO or -ENOMEDIUM. */
 int blk_check(BlockBackend *blk, int64_t offset, int64_t bytes);
 /* In a coroutine: everything that a request of a drive is subject to. */

@@ -56,9 +56,7 @@ void blk_unref(BlockBackend *blk)
     *p = blk->next;
     if (!blk->next)
         drives_last = p;
-    if (blk->drive)
-        g_free((char *)blk->drive->serial);
-    g_free(blk->drive);
+    drive_info_free(blk->drive);
     g_free(blk->name);
     g_free(blk);
 }

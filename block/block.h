@@ -186,6 +186,7 @@ typedef struct DriveInfo {
     bool is_default;            /* made by the board, not asked for: dropped when a device takes its place */
     bool claimed;               /* set by the board for a drive that it made a device for */
     const char *serial;         /* serial= of the option, or NULL */
+    const char *origin;         /* "-drive ...: ", for messages, or NULL */
 } DriveInfo;
 
 /* Parses and opens one "-drive" ("file=disk.qcow2,if=ide,index=0,..."; commas in values doubled). dflt_if is what

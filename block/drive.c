@@ -335,7 +335,11 @@ static DriveInfo *add(json_t *opts, BlkIf dflt, GError **err)
 
 DriveInfo *drive_add(const char *optstr, BlkIf dflt_if, GError **err)
 {
-    return add(jopts_parse(optstr, NULL, err), dflt_if, err);
+    DriveInfo *di = add(jopts_parse(optstr, NULL, err), dflt_if, err);
+
+    if (di)
+        di->origin = g_strconcat("-drive ", optstr, ": ", NULL);
+    return di;
 }
 
 DriveInfo *drive_add_file(BlkIf type, int index, const char *file, const char *extra, GError **err)
@@ -364,6 +368,15 @@ DriveInfo *drive_add_default(BlkIf type, int index, const char *extra, GError **
     return di;
 }
 
+void drive_info_free(DriveInfo *di)
+{
+    if (di) {
+        g_free((char *)di->serial);
+        g_free((char *)di->origin);
+    }
+    g_free(di);
+}
+
 bool drive_del(const char *id, GError **err)
 {
     BlockBackend *blk = blk_by_name(id);
@@ -372,8 +385,7 @@ bool drive_del(const char *id, GError **err)
         return node_by_name(id) ? error_set(err, "Deleting device added with blockdev-add is not supported")
             : error_set_class(err, ERR_DEVICE_NOT_FOUND, "Device '%s' not found", id);
     blk_remove(blk);
-    g_free((char *)blk->drive->serial);
-    g_clear_pointer(&blk->drive, g_free);
+    drive_info_free(g_steal_pointer(&blk->drive));
     /* the device, if there is one, keeps an empty drive without a name */
     g_free(blk->name);
     blk->name = g_strdup("");
@@ -389,7 +401,8 @@ bool drive_check_orphaned(GError **err)
 
         if (!d || d->is_default || d->claimed || d->type == BLK_IF_NONE || b->dev)
             continue;
-        return error_set(err, "machine type does not support if=%s,bus=%d,unit=%d", blk_if_names[d->type], d->bus, d->unit);
+        return error_set(err, "%smachine type does not support if=%s,bus=%d,unit=%d", d->origin ? d->origin : "",
+                         blk_if_names[d->type], d->bus, d->unit);
     }
     return true;
 }

@@ -106,27 +106,18 @@ static bool open_driver(BlockNode *n, json_t *opts, GError **err)
     return leftover(drv, opts, err);
 }
 
-/* The driver for a format or filter, by probing the file child when nothing names one; file: what was opened for it. */
-static const BlockDriver *find_format(const char *filename, json_t *opts, unsigned flags, BlockNode **file, GError **err)
+/* Opens the node below a format or filter, before that itself, as its name and options say. */
+static BlockNode *open_file(const char *filename, json_t *opts, unsigned flags, GError **err)
 {
-    json_t *fopts;
-    g_autofree char *ref = jopts_get(opts, "file") ? jopts_take(opts, "file") : NULL;
+    g_autofree char *ref = jopts_take(opts, "file");
+    BlockNode *n;
 
-    if (ref) {
-        *file = node_by_name(ref);
-        if (!*file) {
-            error_set(err, "Cannot find device='%s' nor node-name='%s'", ref, ref);
-            return NULL;
-        }
-        node_ref(*file);
-    } else {
-        fopts = jopts_extract(opts, "file.");
-        *file = node_open(filename, fopts, child_flags(flags, ROLE_IMAGE), err);
-    }
-    if (!*file)
-        return NULL;
-    jopts_set(opts, "file", (*file)->name);
-    return node_probe(*file, (*file)->filename, err);
+    if (!ref)
+        return node_open(filename, jopts_extract(opts, "file."), child_flags(flags, ROLE_IMAGE), err);
+    n = node_by_name(ref);
+    if (!n)
+        error_set(err, "Cannot find device='%s' nor node-name='%s'", ref, ref);
+    return n ? node_ref(n) : NULL;
 }
 
 static bool unknown_driver(const char *name, GError **err)
@@ -161,7 +152,7 @@ static bool find_protocol(const char *filename, json_t *opts, const BlockDriver 
     return true;
 }
 
-/* Settles on the driver. A format's file name becomes the option file.filename; *file is set when it was opened. */
+/* Settles on the driver, by probing when nothing names one; a format's file is opened for it. */
 static bool find_driver(const char *filename, json_t *opts, unsigned flags, const BlockDriver **drv, BlockNode **file,
                         bool *probed, GError **err)
 {
@@ -181,17 +172,18 @@ static bool find_driver(const char *filename, json_t *opts, unsigned flags, cons
     }
     if (filename && (jopts_get(opts, "file.filename") || jopts_get(opts, "file")))
         return error_set(err, "Can't specify 'file' and 'filename' options at the same time");
-    if (!*drv) {
-        if (!filename && !jopts_get(opts, "file") && !jopts_has_prefix(opts, "file."))
-            return error_set(err, "Must specify either driver or file");
-        *drv = find_format(filename, opts, flags, file, err);
-        *probed = true;
-        return *drv != NULL;
-    }
     json_object_del(opts, "driver");
-    if (filename)
-        jopts_set(opts, "file.filename", filename);
-    return true;
+    if (!filename && !jopts_get(opts, "file") && !jopts_has_prefix(opts, "file."))
+        return *drv ? true : error_set(err, "Must specify either driver or file");
+    *file = open_file(filename, opts, flags, err);
+    if (!*file)
+        return false;
+    jopts_set(opts, "file", (*file)->name);
+    if (!*drv) {
+        *drv = node_probe(*file, (*file)->filename, err);
+        *probed = true;
+    }
+    return *drv != NULL;
 }
 
 static BlockNode *open_one(const char *filename, json_t *opts, unsigned flags, GError **err)
