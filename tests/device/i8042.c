@@ -186,7 +186,7 @@ static void test_order(QTest *q)
 
 static void key(QTest *q, const char *name, const char *want)
 {
-    g_autofree char *out = qtest_hmp(q, "sendkey %s 10", name);
+    G_GNUC_UNUSED g_autofree char *out = qtest_hmp(q, "sendkey %s 10", name);
 
     for (unsigned i = 0; i < 6; i++)
         qtest_clock_step(q, 10000000);
