@@ -162,9 +162,14 @@ BlkRequest *blk_aio_write_zeroes(BlockBackend *blk, int64_t offset, int64_t byte
 void blk_aio_cancel(BlkRequest *req)
 {
     g_autofree bool *done = g_new0(bool, 1);
+    BlockBackend *blk = req->blk;
 
     req->done = done;
+    blk->refs++;
+    throttle_hurry(&blk->throttle, true);
     AIO_WAIT_WHILE(!*done);
+    throttle_hurry(&blk->throttle, false);
+    blk_unref(blk);
 }
 
 void blk_plug(void)
@@ -240,7 +245,11 @@ unsigned blk_in_flight(const BlockBackend *blk)
 
 void blk_drain(BlockBackend *blk)
 {
+    if (!blk->in_flight)
+        return;
+    throttle_hurry(&blk->throttle, true);
     AIO_WAIT_WHILE(blk->in_flight);
+    throttle_hurry(&blk->throttle, false);
 }
 
 void blk_drain_all(void)

@@ -177,6 +177,7 @@ struct BlockNode {
     void *state;                        /* drv's */
     unsigned flags;                     /* OPEN_* as settled */
     bool read_only, probed;             /* probed: raw by guess, block 0 is protected */
+    bool backing_overridden;            /* options, not the image, say what backs it */
     bool broken;                        /* its metadata are corrupt: every request fails */
     bool blockdev;                      /* the user's own reference (-blockdev) is held */
     int detect_zeroes;                  /* 0 off, 1 on, 2 unmap */

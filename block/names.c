@@ -110,51 +110,67 @@ const BlockDriver *node_probe(BlockNode *file, const char *filename, GError **er
     return probe(buf, MIN(len, PROBE_SIZE), filename, err);
 }
 
-/* Short when the name of the file says it all, else "json:{...}". */
+/* ---- what is shown */
+
+/* Options that every node has, or that say what its children are: no part of its name. */
+static bool generic_option(const char *key)
+{
+    static const char *const names[] = { "driver", "file", "backing", "node-name", "read-only", "auto-read-only", "discard",
+                                         "detect-zeroes", "force-share", "data-file", NULL };
+
+    return g_strv_contains(names, key) || g_str_has_prefix(key, "cache.") || g_str_has_prefix(key, "file.") ||
+        g_str_has_prefix(key, "backing.") || g_str_has_prefix(key, "data-file.");
+}
+
+static json_t *own_options(BlockNode *n)
+{
+    json_t *o = json_object(), *v;
+    const char *key;
+
+    json_object_foreach(n->options, key, v)
+        if (!generic_option(key))
+            json_object_set(o, key, v);
+    return o;
+}
+
+/* Nested options that would open the node again. */
+static json_t *describe(BlockNode *n)
+{
+    g_autoptr(json_t) own = own_options(n);
+    json_t *j;
+
+    if (n->drv->is_protocol && *n->exact_filename)
+        return json_pack("{s:s, s:s}", "driver", n->drv->name, "filename", n->exact_filename);
+    j = jopts_crumple(own);
+    json_object_set_new(j, "driver", json_string(n->drv->name));
+    if (n->file)
+        json_object_set_new(j, "file", describe(n->file->node));
+    if (n->backing_overridden)
+        json_object_set_new(j, "backing", n->backing ? describe(n->backing->node) : json_null());
+    return j;
+}
+
 void node_refresh_filename(BlockNode *n)
 {
-    json_t *v, *shown;
-    const char *key;
-    bool plain = true;
-    BlockNode *child = n->file ? n->file->node : NULL;
+    g_autoptr(json_t) own = NULL, j = NULL;
+    g_autofree char *text = NULL;
+    char *dump;
 
     if (!n->options || n->drv->is_protocol)
         return;
-    json_object_foreach(n->options, key, v)
-        if (strcmp(key, "driver") && strcmp(key, "file") && strcmp(key, "node-name") && !g_str_has_prefix(key, "file.") &&
-            !g_str_has_prefix(key, "cache.") && strcmp(key, "read-only") && strcmp(key, "auto-read-only") &&
-            strcmp(key, "discard") && strcmp(key, "detect-zeroes") && strcmp(key, "force-share"))
-            plain = false;
-    if (plain && child) {
+    own = own_options(n);
+    if (!json_object_size(own) && !n->backing_overridden && n->file) {
         g_free(n->filename);
         g_free(n->exact_filename);
-        n->filename = g_strdup(child->filename);
-        n->exact_filename = g_strdup(child->exact_filename);
+        n->filename = g_strdup(n->file->node->filename);
+        n->exact_filename = g_strdup(n->file->node->exact_filename);
         return;
     }
-    shown = json_object();
-    json_object_foreach(n->options, key, v)
-        if (strcmp(key, "node-name") && !g_str_has_prefix(key, "cache.") && strcmp(key, "read-only") &&
-            strcmp(key, "auto-read-only") && strcmp(key, "discard") && strcmp(key, "detect-zeroes") &&
-            strcmp(key, "force-share"))
-            json_object_set(shown, key, v);
-    if (!json_object_get(shown, "driver"))
-        jopts_set(shown, "driver", n->drv->name);
-    if (child && (json_object_get(shown, "file") || jopts_get(shown, "file.filename"))) {
-        json_object_del(shown, "file");
-        jopts_set(shown, "file.driver", child->drv ? child->drv->name : "file");
-        jopts_set(shown, "file.filename", child->exact_filename);
-    }
-    v = jopts_crumple(shown);
-    {
-        char *text = json_dumps(v, JSON_SORT_KEYS);
-
-        g_free(n->filename);
-        n->filename = g_strconcat("json:", text, NULL);
-        free(text);
-    }
+    j = describe(n);
+    dump = json_dumps(j, JSON_SORT_KEYS);
+    g_free(n->filename);
+    n->filename = g_strconcat("json:", dump, NULL);
+    free(dump);
     g_free(n->exact_filename);
     n->exact_filename = g_strdup("");
-    json_decref(v);
-    json_decref(shown);
 }

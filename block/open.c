@@ -338,10 +338,10 @@ static bool open_chain(BlockNode *top, json_t *opts, GError **err)
 
 /* ---- snapshot=on */
 
-static BlockNode *add_overlay(BlockNode *base, GError **err)
+static BlockNode *add_overlay(BlockNode *base, unsigned rdwr, GError **err)
 {
     const char *dir = g_getenv("TMPDIR");
-    g_autofree char *path = g_strdup_printf("%s/vm.XXXXXX", dir ? dir : "/var/tmp");
+    g_autofree char *path = g_strdup_printf("%s/vl.XXXXXX", dir ? dir : "/var/tmp");
     int fd = g_mkstemp_full(path, O_RDWR | O_CLOEXEC, 0600);
     json_t *copts = json_object(), *opts = json_object();
     g_autofree char *size = g_strdup_printf("%" PRId64, node_length(base));
@@ -361,7 +361,7 @@ static BlockNode *add_overlay(BlockNode *base, GError **err)
         json_decref(opts);
         return NULL;
     }
-    top = open_one(path, opts, OPEN_RDWR | OPEN_TEMPORARY | OPEN_NO_FLUSH | OPEN_UNMAP | (base->flags & OPEN_COPY_ON_READ),
+    top = open_one(path, opts, rdwr | OPEN_TEMPORARY | OPEN_NO_FLUSH | OPEN_UNMAP | (base->flags & OPEN_COPY_ON_READ),
                    err);
     json_decref(opts);
     unlink(path);
@@ -370,8 +370,7 @@ static BlockNode *add_overlay(BlockNode *base, GError **err)
         top = NULL;
     }
     if (top) {
-        g_free(top->backing_file);
-        top->backing_file = g_strdup(base->filename);
+        top->backing_overridden = true;
         node_refresh_filename(top);
     }
     return top;
@@ -407,18 +406,20 @@ static void open_co(void *opaque)
         n = NULL;
     }
     if (n && !(flags & OPEN_NO_BACKING)) {
-        if (json_object_size(backing)) {
-            json_object_update(n->options, backing);
+        bool ok;
+
+        n->backing_overridden = json_object_size(backing);
+        ok = open_chain(n, backing, a->err);
+        if (ok && n->backing_overridden)
             node_refresh_filename(n);
-        }
-        if (!open_chain(n, backing, a->err)) {
+        if (!ok) {
             node_unref(n);
             n = NULL;
         }
     }
     json_decref(backing);
     if (n && (a->flags & OPEN_SNAPSHOT)) {
-        BlockNode *top = add_overlay(n, a->err);
+        BlockNode *top = add_overlay(n, a->flags & OPEN_RDWR, a->err);
 
         node_unref(n);
         n = top;

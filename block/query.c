@@ -204,7 +204,7 @@ static void print_inserted(GString *out, BlockBackend *b, BlockNode *n, bool ver
                            n->flags & OPEN_DIRECT ? ", direct" : "", n->flags & OPEN_NO_FLUSH ? ", ignore flushes" : "");
     if (n->backing)
         g_string_append_printf(out, "    Backing file:     %s (chain depth: %d)\n", n->backing->node->filename,
-                               b ? chain_depth(n) : 1);
+                               chain_depth(n));
     if (n->detect_zeroes)
         g_string_append_printf(out, "    Detect zeroes:    %s\n", detects[n->detect_zeroes]);
     print_throttle(out, b);

@@ -14,6 +14,8 @@ struct ThrottleGroup {
     ThrottleConfig cfg;
     int64_t last;                       /* when the buckets drained last, ns */
     CoMutex turn[2];                    /* one waiter of each direction computes, the others queue behind it */
+    AioTimer alarm[2];                  /* of that one */
+    unsigned hurry;                     /* somebody waits for all requests: let them pass */
     ThrottleGroup *next;
 };
 
@@ -164,6 +166,26 @@ static int64_t bucket_wait(const ThrottleBucket *b)
     return 0;
 }
 
+static void wake_waiter(void *opaque)
+{
+    coroutine_wake(opaque);
+}
+
+void throttle_hurry(ThrottleMember *m, bool on)
+{
+    ThrottleGroup *g = m->group;
+
+    if (!g)
+        return;
+    g->hurry += on ? 1 : -1;
+    for (unsigned i = 0; on && i < 2; i++) {
+        if (g->alarm[i].at) {
+            aio_timer_stop(&g->alarm[i]);
+            wake_waiter(g->alarm[i].opaque);
+        }
+    }
+}
+
 void co_throttle(ThrottleMember *m, bool write, int64_t bytes)
 {
     ThrottleGroup *g = m->group;
@@ -181,9 +203,12 @@ void co_throttle(ThrottleMember *m, bool write, int64_t bytes)
         for (unsigned i = 0; i < THROTTLE_KINDS; i++)
             if (i % 3 == 0 || i % 3 == 1u + write)
                 wait = MAX(wait, bucket_wait(&g->cfg.bucket[i]));
-        if (!wait)
+        if (!wait || g->hurry)
             break;
-        co_sleep_until(aio_now() + wait);
+        g->alarm[write].fire = wake_waiter;
+        g->alarm[write].opaque = coroutine_self();
+        aio_timer_arm(&g->alarm[write], aio_now() + wait);
+        coroutine_yield();
     }
     for (unsigned i = 0; i < THROTTLE_KINDS; i++) {
         if (i % 3 == 0 || i % 3 == 1u + write) {

@@ -30,6 +30,8 @@ bool throttle_take_options(json_t *opts, ThrottleConfig *cfg, char **group, bool
 void throttle_join(ThrottleMember *m, const char *group, const ThrottleConfig *cfg);
 void throttle_leave(ThrottleMember *m);
 const ThrottleConfig *throttle_config(const ThrottleMember *m, const char **group);     /* NULL: no limits */
+/* While on, nothing waits: for drains. */
+void throttle_hurry(ThrottleMember *m, bool on);
 /* Waits until bytes may pass, and counts them. */
 void co_throttle(ThrottleMember *m, bool write, int64_t bytes);
 #endif

@@ -370,6 +370,54 @@ START_TEST(lock_conflict)
 }
 END_TEST
 
+START_TEST(throttle)
+{
+    GError *e = NULL;
+    DriveInfo *d = drive_add("file=img.raw,format=raw,if=none,id=t,throttling.iops-total=50", BLK_IF_IDE, &e);
+    char buf[512];
+    struct iovec iov = { buf, sizeof(buf) };
+    Done done = { 0 };
+    gint64 begun = g_get_monotonic_time();
+
+    ck_assert_msg(d != NULL, "%s", e ? e->message : "");
+    for (int i = 0; i < 20; i++)
+        blk_aio_preadv(d->blk, 0, &iov, 1, 0, done_cb, &done);
+    while (done.count < 20)
+        g_main_context_iteration(NULL, TRUE);
+    /* five at once, then one every 20 ms */
+    ck_assert_int_ge(g_get_monotonic_time() - begun, 250000);
+    for (int i = 0; i < 200; i++)
+        blk_aio_preadv(d->blk, 0, &iov, 1, 0, done_cb, &done);
+    begun = g_get_monotonic_time();
+    blk_drain(d->blk);
+    ck_assert_int_eq(done.count, 220);
+    ck_assert_int_lt(g_get_monotonic_time() - begun, 2000000);
+}
+END_TEST
+
+static const struct { const char *opts, *file; } names[] = {
+    { "file=loop.qcow2,backing.file.filename=img.raw,backing.driver=raw", "json:{\"backing\": {\"driver\": \"raw\", "
+      "\"file\": {\"driver\": \"file\", \"filename\": \"img.raw\"}}, \"driver\": \"qcow2\", \"file\": {\"driver\": "
+      "\"file\", \"filename\": \"loop.qcow2\"}}" },
+    { "file.filename=img.raw,driver=raw", "img.raw" },
+    { "file=file:img.raw,format=raw", "img.raw" },
+    { "file=img.raw,format=raw,offset=512", "json:{\"driver\": \"raw\", \"file\": {\"driver\": \"file\", \"filename\": "
+      "\"img.raw\"}, \"offset\": \"512\"}" },
+    { "file=null-co://,format=raw", "null-co://" },
+    { "driver=null-co,size=1M", "json:{\"driver\": \"null-co\", \"size\": \"1M\"}" },
+    { "file=json:{\"driver\":\"raw\",,\"file\":{\"driver\":\"file\",,\"filename\":\"img.raw\"}}", "img.raw" },
+};
+
+START_TEST(node_names)
+{
+    GError *e = NULL;
+    DriveInfo *d = drive_add(names[_i].opts, BLK_IF_IDE, &e);
+
+    ck_assert_msg(d != NULL, "%s", e ? e->message : "");
+    ck_assert_str_eq(blk_node(d->blk)->filename, names[_i].file);
+}
+END_TEST
+
 START_TEST(info_text)
 {
     g_autofree char *p = make_image("info.qcow2", "qcow2", "size=1M");
@@ -428,6 +476,8 @@ int main(void)
     tcase_add_test(t, backing_chain);
     tcase_add_loop_test(t, bad_drive, 0, G_N_ELEMENTS(bad));
     tcase_add_test(t, lock_conflict);
+    tcase_add_test(t, throttle);
+    tcase_add_loop_test(t, node_names, 0, G_N_ELEMENTS(names));
     tcase_add_test(t, info_text);
     suite_add_tcase(s, t);
     sr = srunner_create(s);
