@@ -77,7 +77,7 @@ static bool vm_running(void *opaque)
 
 static char *dev_path(void *opaque, void *dev)
 {
-    return g_strdup(((Device *)dev)->path);
+    return g_strdup(((Device *)dev)->id ? ((Device *)dev)->id : ((Device *)dev)->path);
 }
 
 static void block_event(void *opaque, const char *name, json_t *data)
@@ -110,15 +110,27 @@ static void set_hooks(Machine *m)
 /* ---- Chardevs for ports ---- */
 
 /* Port i's chardev; its id, which "chardev:ID" has given already, goes to ids. */
-static bool open_port(const char *kind, unsigned i, const char *spec, const char *option, GPtrArray *ids, GError **err)
+static bool open_port(const char *option, unsigned i, const char *spec, GPtrArray *ids, GError **err)
 {
-    g_autofree char *id = g_strdup_printf("%s%u", kind, i);
+    g_autofree char *id = g_strdup_printf("%s%u", option, i);
     g_autoptr(GError) local = NULL;
     Chardev *chr = chr_open(id, spec, &local);
 
     if (!chr && local)
         return error_set(err, "-%s %s: %s", option, spec, local->message);
     g_ptr_array_add(ids, chr ? g_strdup(chr_id(chr)) : NULL);
+    return true;
+}
+
+static bool add_debugcon(Cli *c, const char *spec, GError **err)
+{
+    g_autoptr(GError) local = NULL;
+    Chardev *chr = chr_open("debugcon", spec, &local);
+
+    if (!chr && local)
+        return error_set(err, "-debugcon %s: %s", spec, local->message);
+    if (chr)
+        g_ptr_array_add(c->devices, g_strdup_printf("isa-debugcon,id=debugcon,chardev=%s", chr_id(chr)));
     return true;
 }
 
@@ -163,20 +175,15 @@ static bool add_ports(Cli *c, GError **err)
     if (c->parallels->len > MAX_PARALLEL)
         return error_set(err, "-parallel: the machine has %d parallel ports, not %u", MAX_PARALLEL, c->parallels->len);
     for (unsigned i = 0; i < c->serials->len; i++)
-        if (!open_port("serial", i, g_ptr_array_index(c->serials, i), "serial", c->cfg->serial, err))
+        if (!open_port("serial", i, g_ptr_array_index(c->serials, i), c->cfg->serial, err))
             return false;
     for (unsigned i = 0; i < c->parallels->len; i++)
-        if (!open_port("parallel", i, g_ptr_array_index(c->parallels, i), "parallel", c->cfg->parallel, err))
+        if (!open_port("parallel", i, g_ptr_array_index(c->parallels, i), c->cfg->parallel, err))
             return false;
-    for (unsigned i = 0; i < c->debugcons->len; i++) {
-        g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
-
-        if (!open_port("debugcon", i, g_ptr_array_index(c->debugcons, i), "debugcon", ids, err))
-            return false;
-        if (ids->pdata[0])
-            g_ptr_array_add(c->devices, g_strdup_printf("isa-debugcon,chardev=%s", (char *)ids->pdata[0]));
-    }
-    return true;
+    if (c->debugcons->len > 1)
+        return error_set(err, "-debugcon: the machine has one port 0xe9, not %u; -device isa-debugcon,iobase= makes others",
+                         c->debugcons->len);
+    return !c->debugcons->len || add_debugcon(c, g_ptr_array_index(c->debugcons, 0), err);
 }
 
 /* ---- Drives ---- */
@@ -214,6 +221,7 @@ static bool add_drives(Cli *c, GError **err)
         drive_add_default(BLK_IF_IDE, 2, "media=cdrom", NULL);
     if (!has_device(c, "isa-fdc") && !has_device(c, "floppy"))
         drive_add_default(BLK_IF_FLOPPY, 0, NULL, NULL);
+    drive_add_default(BLK_IF_SD, 0, NULL, NULL);     /* no slot takes it, but info block lists it */
     return true;
 }
 

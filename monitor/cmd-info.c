@@ -1,5 +1,6 @@
 /* Commands that show what the machine is: info and query-*. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include "hw/core/machine.h"
 #include "monitor/monitor-int.h"
@@ -288,17 +289,34 @@ static void print_mtree(Monitor *mon, json_t *args)
     SHOW(mon, map_print(mon_machine, out, arg_bool(args, "flatview")));
 }
 
+/* The largest first; offsets as they are given out, at multiples of 64 pages. */
+#define BLOCK_ALIGN (64 * 4096ull)
+
+typedef struct BlockLine { const RamBlock *block; uint64_t offset; unsigned order; } BlockLine;
+
+static int by_size(const void *a, const void *b)
+{
+    const BlockLine *x = a, *y = b;
+
+    return x->block->max_size != y->block->max_size ? (x->block->max_size < y->block->max_size ? 1 : -1)
+                                                    : (int)x->order - (int)y->order;
+}
+
 static void print_ramblock(Monitor *mon, json_t *args)
 {
+    unsigned n = mon_machine->ram_blocks->len;
+    g_autofree BlockLine *lines = g_new(BlockLine, n);
     uint64_t offset = 0;
 
     mon_printf(mon, "%24s %8s  %18s %18s %18s\n", "Block Name", "PSize", "Offset", "Used", "Total");
-    for (unsigned i = 0; i < mon_machine->ram_blocks->len; i++) {
-        RamBlock *b = g_ptr_array_index(mon_machine->ram_blocks, i);
-
-        mon_printf(mon, "%24s %8s  0x%016" PRIx64 " 0x%016" PRIx64 " 0x%016" PRIx64 "\n", b->name, "4 KiB", offset, b->size, b->max_size);
-        offset += b->max_size;
+    for (unsigned i = 0; i < n; i++) {
+        lines[i] = (BlockLine){ g_ptr_array_index(mon_machine->ram_blocks, i), offset, i };
+        offset = (offset + lines[i].block->max_size + BLOCK_ALIGN - 1) & ~(BLOCK_ALIGN - 1);
     }
+    qsort(lines, n, sizeof *lines, by_size);
+    for (unsigned i = 0; i < n; i++)
+        mon_printf(mon, "%24s %8s  0x%016" PRIx64 " 0x%016" PRIx64 " 0x%016" PRIx64 "\n", lines[i].block->name, "4 KiB",
+                   lines[i].offset, lines[i].block->size, lines[i].block->max_size);
 }
 
 static json_t *query_memory_size(Monitor *mon, json_t *args, GError **err)
@@ -309,6 +327,11 @@ static json_t *query_memory_size(Monitor *mon, json_t *args, GError **err)
 static void print_memory_size(Monitor *mon, json_t *args)
 {
     mon_printf(mon, "base memory: %" PRIu64 "\nplugged memory: 0\n", mon_machine->cfg->ram_size);
+}
+
+static void print_roms(Monitor *mon, json_t *args)
+{
+    SHOW(mon, machine_print_roms(mon_machine, out));
 }
 
 static void print_numa(Monitor *mon, json_t *args)
@@ -396,6 +419,7 @@ const MonCommand commands_info[] = {
     { "info memory_size_summary", .params = "", .help = "show the amount of initially allocated and present hotpluggable (if enabled) "
       "memory in bytes.", .qmp = "query-memory-size-summary", .out = "{base-memory:size *plugged-memory:size}",
       .run = query_memory_size, .print = print_memory_size },
+    { "info roms", .params = "", .help = "show roms", .print = print_roms },
     { "info numa", .params = "", .help = "show NUMA information", .print = print_numa },
     { "info qtree", .params = "", .help = "show device tree", .print = print_qtree },
     { "info qdm", .params = "", .help = "show qdev device model list", .print = print_qdm },

@@ -43,7 +43,8 @@ static void map_pm(Piix4Pm *s)
 
 static void map_smbus(Piix4Pm *s)
 {
-    region_set_addr(&s->smb.io, pci_get16(s->pci.config + SMBBASE) & 0xffc0);
+    s->smb_io_base = pci_get16(s->pci.config + SMBBASE) & 0xffc0;
+    region_set_addr(&s->smb.io, s->smb_io_base);
     region_set_enabled(&s->smb.io, s->pci.config[SMBHSTCFG] & 1);
 }
 
@@ -285,6 +286,7 @@ const DeviceType piix4_pm_type = {
     },
     .class_data = &(const PciClass){ .vendor = 0x8086, .device = 0x7113, .revision = 3, .class_id = 0x0680,
                                      .config_write = piix4_config_write },
+    .gpios = (const GpioInfo[]){ { "smi-irq", 0, 1 }, { "", 0, 1 }, {0} },
 };
 
 Device *piix4_pm_create(PciBus *b, unsigned devfn, uint16_t smbus_port, LineSink *sci, void *to, unsigned n, GError **err)

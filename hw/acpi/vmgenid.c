@@ -119,6 +119,6 @@ static const InfoRow vmgenid_info[] = {
 };
 
 const DeviceType vmgenid_type = {
-    .name = "vmgenid", .desc = "VM generation id", .size = sizeof(VmGenId), .props = vmgenid_props,
+    .name = "vmgenid", .desc = "VM generation id", .no_bus = true, .size = sizeof(VmGenId), .props = vmgenid_props,
     .state = &vmgenid_state, .info = vmgenid_info, .realize = vmgenid_realize, .unrealize = vmgenid_unrealize,
 };

@@ -73,9 +73,9 @@ static const Property serial_isa_props[] = {
     PROP(SerialIsa, index, "index", PROP_U32, UINT32_MAX),
     PROP(SerialIsa, iobase, "iobase", PROP_U32, UINT32_MAX),
     PROP(SerialIsa, irq, "irq", PROP_U32, UINT32_MAX),
-    PROP(SerialIsa, serial.chr, "chardev", PROP_CHR, 0),
-    PROP(SerialIsa, serial.baudbase, "baudbase", PROP_U32, 115200),
-    PROP(SerialIsa, serial.wakeup, "wakeup", PROP_BOOL, false, .help = ""),
+    PROP(SerialIsa, serial.chr, "chardev", PROP_CHR, 0, .no_qtree = true),
+    PROP(SerialIsa, serial.baudbase, "baudbase", PROP_U32, 115200, .no_qtree = true),
+    PROP(SerialIsa, serial.wakeup, "wakeup", PROP_BOOL, false, .help = "", .no_qtree = true),
     {0}
 };
 

@@ -2,7 +2,6 @@
  * -device and device_add, -device help, -device TYPE,help, info qtree.
  */
 #include <stdio.h>
-#include <inttypes.h>
 #include <string.h>
 #include "hw/core/device-int.h"
 #include "util/error.h"
@@ -142,21 +141,21 @@ bool device_type_help(const char *name, GString *out, GError **err)
 
 typedef struct BusSearch { const DeviceType *t; Bus *found, *full; } BusSearch;
 
-static bool bus_fits(Device *d, void *opaque)
+/* The newest bus comes first, so that an IDE drive without bus= is the secondary master. */
+static void search_bus(Device *d, BusSearch *s)
 {
-    BusSearch *s = opaque;
-
-    for (GSList *l = d->buses; l && !s->found; l = l->next) {
-        Bus *b = l->data;
+    for (int i = (int)g_slist_length(d->buses) - 1; i >= 0 && !s->found; i--) {
+        Bus *b = g_slist_nth_data(d->buses, i);
 
         if (strcmp(b->type->name, s->t->bus))
-            continue;
-        if (b->max_devices && b->children->len >= b->max_devices)
+            ;
+        else if (b->max_devices && b->children->len >= b->max_devices)
             s->full = b;
         else
             s->found = b;
+        for (int k = (int)b->children->len - 1; k >= 0 && !s->found; k--)
+            search_bus(g_ptr_array_index(b->children, k), s);
     }
-    return !s->found;
 }
 
 static Bus *find_bus(Machine *m, const DeviceType *t, const char *name, GError **err)
@@ -176,7 +175,7 @@ static Bus *find_bus(Machine *m, const DeviceType *t, const char *name, GError *
     }
     if (!t->bus)
         return m->sysbus;
-    machine_foreach_device(m, bus_fits, &s);
+    search_bus(m->root, &s);
     if (!s.found)
         error_set(err, s.full ? "Bus '%s' is full" : "No '%s' bus found for device '%s'", s.full ? s.full->name : t->bus,
                   t->name);
@@ -192,8 +191,6 @@ static bool set_all(Device *d, Opts *o, GError **err)
             !device_set(d, item->name, item->value, err))
             return false;
     }
-    if (!d->set_props)
-        d->set_props = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return true;
 }
 
@@ -256,6 +253,7 @@ Device *device_add_opts(Machine *m, const char *text, bool hotplug, GError **err
         return NULL;
     d->id = g_strdup(id);
     d->hotplugged = hotplug;
+    d->by_user = true;
     if (!set_all(d, o, err)) {
         device_free(d);
         return NULL;
@@ -273,23 +271,23 @@ static void print_props(const DeviceType *t, PropPrint *pp)
         for (const Property *p = t->props; p && p->name; p++) {
             g_autofree char *s = p->kind == PROP_CUSTOM && !p->print ? NULL : prop_print_qtree(pp->d, p);
 
-            if (s && strcmp(p->name, "bootindex"))
+            if (s && !p->no_qtree && strcmp(p->name, "bootindex"))
                 g_string_append_printf(pp->out, "%*s%s = %s\n", pp->indent, "", p->name, s);
         }
     }
 }
 
-/* Windows of a device of the system bus in the memory map, as sysbus devices show theirs. */
-static void print_windows(Device *d, GString *out, int indent)
+static void print_gpios(const GpioInfo *g, GString *out, int indent)
 {
-    for (GSList *l = d->machine->memory.children; l; l = l->next) {
-        const Region *r = l->data;
-
-        if (r->owner == d && r->kind == REGION_IO)
-            g_string_append_printf(out, "%*smmio %016" PRIx64 "/%016" PRIx64 "\n", indent, "", r->addr, r->size);
+    for (; g && (g->in || g->out); g++) {
+        if (g->in)
+            g_string_append_printf(out, "%*sgpio-in \"%s\" %u\n", indent, "", g->name, g->in);
+        if (g->out)
+            g_string_append_printf(out, "%*sgpio-out \"%s\" %u\n", indent, "", g->name, g->out);
     }
 }
 
+/* The last is the first, devices and buses alike. */
 static void print_bus(Bus *b, GString *out, int indent)
 {
     g_string_append_printf(out, "%*sbus: %s\n%*s  type %s\n", indent, "", b->name, indent, "", b->type->name);
@@ -297,16 +295,15 @@ static void print_bus(Bus *b, GString *out, int indent)
         Device *d = g_ptr_array_index(b->children, i);
         PropPrint pp = { d, out, indent + 4 };
 
-        if (b == d->machine->sysbus && (d->type->hidden || d->type->category == CAT_CPU))
+        if (d->type->no_bus)
             continue;
         g_string_append_printf(out, "%*s  dev: %s, id \"%s\"\n", indent, "", d->type->name, d->id ? d->id : "");
+        print_gpios(d->type->gpios, out, indent + 4);
         print_props(d->type, &pp);
         if (b->type->print_dev)
             b->type->print_dev(b, d, out, indent + 4);
-        if (b == d->machine->sysbus)
-            print_windows(d, out, indent + 4);
-        for (GSList *l = d->buses; l; l = l->next)
-            print_bus(l->data, out, indent + 4);
+        for (int k = (int)g_slist_length(d->buses) - 1; k >= 0; k--)
+            print_bus(g_slist_nth_data(d->buses, k), out, indent + 4);
     }
 }
 

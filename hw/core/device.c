@@ -103,8 +103,9 @@ static void map_ports(Device *d)
         RegionOps *ops = g_new0(RegionOps, 1);
         Region *r = g_new0(Region, 1);
 
-        *ops = (RegionOps){ .read = p->read, .write = p->write, .min = 1, .max = p->max ? p->max : default_max };
-        region_init_io(r, d, d->type->name, p->count, ops, d);
+        *ops = (RegionOps){ .read = p->read, .write = p->write, .min = 1, .max = p->max ? p->max : default_max,
+                            .past_end = p->past_end };
+        region_init_io(r, d, p->name ? p->name : d->type->name, p->count, ops, d);
         region_add(&d->machine->io, p->port, r);
         if (!d->regions)
             d->regions = g_ptr_array_new();
@@ -126,16 +127,17 @@ static void unmap_ports(Device *d)
 
 static void set_path(Device *d)
 {
-    unsigned n = 0;
+    Machine *m = d->machine;
 
     g_free(d->path);
-    if (d->id) {
+    if (d->id)
         d->path = g_strdup_printf("/machine/peripheral/%s", d->id);
-        return;
-    }
-    for (unsigned i = 0; i < d->machine->devices->len; i++)
-        n += !((Device *)g_ptr_array_index(d->machine->devices, i))->id;
-    d->path = g_strdup_printf("/machine/%s/device[%u]", d->set_props ? "peripheral-anon" : "unattached", n);
+    else if (d->part)
+        d->path = g_strdup_printf("%s/%s", d->owner ? d->owner->path : m->root->path, d->part);
+    else if (d->by_user)
+        d->path = g_strdup_printf("/machine/peripheral-anon/device[%u]", m->paths_anon++);
+    else
+        d->path = g_strdup_printf("/machine/unattached/device[%u]", m->paths_unattached++);
 }
 
 static void unplug(Device *d)
@@ -173,6 +175,11 @@ bool device_realize(Device *d, Bus *bus, GError **err)
     }
     d->realized = true;
     g_ptr_array_add(m->devices, d);
+    if (d->bus->type->plugged && !d->bus->type->plugged(d->bus, d, err)) {
+        map_commit(m);
+        device_free(d);
+        return false;
+    }
     map_commit(m);
     if (d->hotplugged)
         device_reset(d);
@@ -216,11 +223,11 @@ void device_free(Device *d)
 
 void device_reset(Device *d)
 {
-    for (GSList *l = d->buses; l; l = l->next) {
-        Bus *b = l->data;
+    for (int i = (int)g_slist_length(d->buses) - 1; i >= 0; i--) {
+        Bus *b = g_slist_nth_data(d->buses, i);
 
-        for (unsigned i = 0; i < b->children->len; i++)
-            device_reset(g_ptr_array_index(b->children, i));
+        for (int k = (int)b->children->len - 1; k >= 0; k--)
+            device_reset(g_ptr_array_index(b->children, k));
         if (b->type->reset)
             b->type->reset(b);
     }

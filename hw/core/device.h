@@ -90,6 +90,7 @@ typedef struct Property {
     const char *const *names;           /* PROP_ENUM, NULL-terminated */
     uint8_t bit;
     bool no_help;                       /* internal (x-...): not in help */
+    bool no_qtree;                      /* not in info qtree: of a part of the device there */
     bool (*parse)(Device *d, const struct Property *p, const char *s, GError **err);
     char *(*print)(Device *d, const struct Property *p);
 } Property;
@@ -108,7 +109,15 @@ typedef struct PioRange {
     uint8_t max;
     ReadFn *read;
     WriteFn *write;
+    const char *name;                   /* in info mtree; NULL: the type's */
+    bool past_end;                      /* see RegionOps */
 } PioRange;
+
+/* Lines as `info qtree` counts them. */
+typedef struct GpioInfo {
+    const char *name;
+    uint8_t in, out;
+} GpioInfo;
 
 /* A page of `info NAME` that a type (or bus type) offers: printed for each device of the type in turn. */
 typedef struct InfoRow {
@@ -129,13 +138,14 @@ struct DeviceType {
     const DeviceType *parent;           /* its properties come first (pci_device_type, ...) */
     DeviceCategory category;
     bool internal;                      /* made by the board only, not by -device */
-    bool hidden;                        /* there for its section of the stream only: not in info qtree */
+    bool no_bus;                        /* on no bus of QEMU's: not in info qtree */
     bool hotplug;                       /* device_add/device_del may */
     size_t size;                        /* of the instance; Device is its first member */
     const Property *props;              /* ends with {0} */
     const StateTable *state;            /* what the stream carries; NULL: nothing */
     const Field *host;                  /* rows for the audit only of a type with no stream section; else NULL */
     const PioRange *pio;                /* fixed windows; ends with {0} */
+    const GpioInfo *gpios;              /* for info qtree; ends with {0} */
     const InfoRow *info;                /* ends with {0} */
     const void *class_data;             /* for the bus: PciClass, IdeClass, ... */
     bool (*realize)(Device *d, GError **err);
@@ -153,7 +163,9 @@ struct BusType {
     /* "/pci@i0cf8/ide@1,1": this device's part of its firmware path, or NULL. Caller frees. */
     char *(*fw_path)(Device *d);
     char *(*dev_path)(Device *d);       /* "0000:00:03.0": part of the migration section name, or NULL */
+    bool (*bus_master)(Device *d);      /* devices have DMA address spaces of their own: is this one's switched on? */
     bool (*plug)(Bus *b, Device *d, GError **err);      /* before the device's realize: slots, defaults */
+    bool (*plugged)(Bus *b, Device *d, GError **err);   /* after its realize */
     void (*unplug)(Bus *b, Device *d);
     bool (*request_unplug)(Bus *b, Device *d, GError **err); /* device_del; NULL: cannot be unplugged */
     void (*reset)(Bus *b);
@@ -168,12 +180,14 @@ struct Device {                         /* first member of every device struct *
     char *id;                           /* -device ...,id=; NULL: none */
     Bus *bus;                           /* where it is plugged in, or NULL */
     Device *owner;                      /* the device that made it part of itself, or NULL */
+    const char *part;                   /* its name in owner, or in /machine; NULL: numbered */
     GSList *buses;                      /* that it provides, in order of creation */
     GPtrArray *regions;                 /* its fixed port windows; NULL: none */
     char *path;                         /* canonical path: "/machine/peripheral/id", ... */
     int32_t bootindex;                  /* -1: none; types that boot list it among their props */
     int instance_id;                    /* of its migration section; -1: next free */
     bool realized, hotplugged, unplugging;
+    bool by_user;                       /* -device or device_add made it */
     void (*intercept)(Device *d, unsigned n, int level);    /* qtest: told of the inputs' changes */
     GHashTable *set_props;              /* names given by the user */
 };
@@ -199,7 +213,7 @@ bool device_realize(Device *d, Bus *bus, GError **err);
 /* device_new + device_realize for the board's own parts. */
 Device *device_create(Machine *m, const DeviceType *t, Bus *bus, GError **err);
 void device_free(Device *d);            /* unrealizes first */
-void device_reset(Device *d);           /* it and what is on its buses: children first */
+void device_reset(Device *d);           /* it and what is on its buses: children first, of them the newest */
 void device_init(Device *d, Machine *m, const DeviceType *t);       /* parts embedded in another device */
 const char *device_name(const Device *d);   /* id, else type name */
 char *device_fw_path(Device *d);        /* "/pci@i0cf8/ide@1,1/drive@0/disk@0"; caller frees */

@@ -140,7 +140,8 @@ device:
 static inline bool whole(const FlatRange *fr, uint64_t addr, unsigned size)
 {
     return fr && fr->region->kind == REGION_IO &&
-           (G_LIKELY(fr->last - addr >= size - 1) || fr->region->size - (fr->off + (addr - fr->first)) >= size);
+           (G_LIKELY(fr->last - addr >= size - 1) || fr->region->size - (fr->off + (addr - fr->first)) >= size ||
+            (fr->region->ops->past_end && size <= fr->region->ops->max));
 }
 
 static uint64_t view_read(FlatView *v, uint64_t addr, unsigned size)

@@ -1,6 +1,7 @@
 /*
  * The machine: making it, the accelerator's upward calls, events, info pages.
  */
+#include <inttypes.h>
 #include <string.h>
 #include "hw/core/machine-int.h"
 #include "hw/core/memory-int.h"
@@ -9,7 +10,19 @@
 
 static const DeviceType root_type = { .name = "machine", .desc = "the machine itself", .internal = true,
                                       .size = sizeof(Device) };
-static const BusType system_bus_type = { .name = "System" };
+/* A device's windows in memory. */
+static void print_mmio(Bus *b, Device *d, GString *out, int indent)
+{
+    for (GSList *l = d->machine->memory.children; l; l = l->next) {
+        const Region *r = l->data;
+
+        if (r->owner == d && r->kind == REGION_IO)
+            g_string_append_printf(out, "%*smmio %016" PRIx64 "/%016" PRIx64 "\n", indent, "", r->addr, r->size);
+    }
+}
+
+static const BusType system_bus_type = { .name = "System", .print_dev = print_mmio };
+
 
 /* ---- The accelerator's upward calls ---- */
 
@@ -302,6 +315,8 @@ void machine_free(Machine *m)
     g_ptr_array_unref(m->vcpus);
     g_ptr_array_unref(m->ram_blocks);
     g_ptr_array_unref(m->mem_backends);
+    if (m->roms)
+        g_array_unref(m->roms);
     g_free(m);
 }
 

@@ -76,6 +76,7 @@ struct Machine {
     bool map_dirty;
     GPtrArray *ram_blocks;              /* RamBlock *, in order of creation */
     GPtrArray *mem_backends;            /* MemBackend * (hostmem.h), as -object gave them */
+    GArray *roms;                       /* roms.c's, or NULL */
 
     Clock *clock;                       /* guest time */
     RunControl *run;
@@ -83,6 +84,7 @@ struct Machine {
     Device *root;                       /* the system bus's owner: "/machine" */
     Bus *sysbus;                        /* parent of all that plugs into no other bus: "main-system-bus" */
     GPtrArray *devices;                 /* all realized devices, in order of realization */
+    unsigned paths_unattached, paths_anon;  /* the next numbers in /machine/unattached and peripheral-anon */
     GPtrArray *vcpus;                   /* Vcpu * */
     void *board;                        /* the board's own */
     AccelHost host;                     /* what the accelerator was given */
@@ -119,6 +121,11 @@ void machine_event(Machine *m, const char *name, const char *fmt, ...);
 void machine_foreach_info(Machine *m, void (*fn)(const InfoRow *row, void *opaque), void *opaque);
 bool machine_print_info(Machine *m, const char *name, GString *out);        /* false: no such page */
 void machine_inject_nmi(Machine *m);
+
+/* For `info roms`: what was loaded. A name in fw_cfg's genroms/, an image in memory, a table in a RAM block. */
+typedef enum RomKind { ROM_FW_CFG, ROM_MEMORY, ROM_TABLE } RomKind;
+void machine_add_rom(Machine *m, RomKind kind, const char *name, uint64_t addr, uint64_t size);
+void machine_print_roms(Machine *m, GString *out);
 
 const MachineType *machine_type_find(const char *name);
 extern const MachineType *const machine_types[];    /* hw/i386/devices.c; NULL-terminated */

@@ -50,17 +50,74 @@ static void print_region(Region *r, uint64_t base, unsigned depth, GString *out,
         print_region(l->data, base, depth + 1, out, aliased);
 }
 
-static void print_tree(Machine *m, GString *out)
+/* ---- Address spaces of bus masters: the memory when the device may, else nothing ---- */
+
+typedef struct Masters { GPtrArray *devices; unsigned on; } Masters;
+
+static bool is_on(Device *d)
+{
+    return d->bus->type->bus_master(d);
+}
+
+static bool add_master(Device *d, void *opaque)
+{
+    Masters *ms = opaque;
+
+    if (d->bus && d->bus->type->bus_master) {
+        g_ptr_array_add(ms->devices, d);
+        ms->on += is_on(d);
+    }
+    return true;
+}
+
+static Masters masters_of(Machine *m)
+{
+    Masters ms = { g_ptr_array_new(), 0 };
+
+    machine_foreach_device(m, add_master, &ms);
+    return ms;
+}
+
+static void print_masters(const Masters *ms, GString *out)
+{
+    for (unsigned i = 0; i < ms->devices->len; i++) {
+        Device *d = g_ptr_array_index(ms->devices, i);
+
+        g_string_append_printf(out, "address-space: %s\n  " RANGE " (prio 0, i/o): bus master container\n", d->type->name,
+                               (uint64_t)0, UINT64_MAX);
+        if (is_on(d))
+            g_string_append_printf(out, "    " RANGE " (prio 0, i/o): alias bus master @system " RANGE "\n", (uint64_t)0,
+                                   UINT64_MAX, (uint64_t)0, UINT64_MAX);
+        g_string_append_c(out, '\n');
+    }
+}
+
+static void print_master_names(const Masters *ms, bool on, GString *out)
+{
+    for (unsigned i = 0; i < ms->devices->len; i++) {
+        Device *d = g_ptr_array_index(ms->devices, i);
+
+        if (is_on(d) == on)
+            g_string_append_printf(out, " AS \"%s\", root: bus master container\n", d->type->name);
+    }
+}
+
+/* ---- The tree ---- */
+
+static void print_tree(Machine *m, const Masters *ms, GString *out)
 {
     g_autoptr(GPtrArray) aliased = g_ptr_array_new();
 
     for (unsigned i = 0; i < m->vcpus->len; i++)
         g_string_append_printf(out, "address-space: cpu-memory-%u\n", i);
     g_string_append(out, "address-space: memory\n");
+    if (ms->devices->len)
+        g_ptr_array_add(aliased, &m->memory);
     print_region(&m->memory, 0, 1, out, aliased);
     g_string_append(out, "\naddress-space: I/O\n");
     print_region(&m->io, 0, 1, out, aliased);
     g_string_append_c(out, '\n');
+    print_masters(ms, out);
     for (unsigned i = 0; i < aliased->len; i++) {
         Region *r = g_ptr_array_index(aliased, i);
 
@@ -70,33 +127,57 @@ static void print_tree(Machine *m, GString *out)
     }
 }
 
-static void print_view(const FlatView *v, bool kvm, GString *out)
+/* ---- Flat ---- */
+
+static void print_range(uint64_t first, uint64_t last, const Region *r, uint64_t off, bool readonly, bool kvm, GString *out)
 {
+    g_string_append_printf(out, "  " RANGE " (prio %d, %s): %s", first, last, r->priority, kind_name(r, readonly), r->name);
+    if (off)
+        g_string_append_printf(out, " @%016" PRIx64, off);
+    g_string_append(out, kvm && r->kind == REGION_RAM ? " KVM\n" : "\n");
+}
+
+/* hole: the region that answers where no other does, or NULL. */
+static void print_view(const FlatView *v, const Region *hole, bool kvm, GString *out)
+{
+    uint64_t next = 0;
+
     for (unsigned i = 0; i < v->n; i++) {
         const FlatRange *f = &v->ranges[i];
 
-        g_string_append_printf(out, "  " RANGE " (prio %d, %s): %s", f->first, f->last, f->region->priority,
-                               kind_name(f->region, f->readonly), f->region->name);
-        if (f->off)
-            g_string_append_printf(out, " @%016" PRIx64, f->off);
-        g_string_append(out, kvm && f->region->kind == REGION_RAM ? " KVM\n" : "\n");
+        if (hole && f->first > next)
+            print_range(next, f->first - 1, hole, next, false, false, out);
+        print_range(f->first, f->last, f->region, f->off, f->readonly, kvm, out);
+        next = f->last + 1;
     }
-    if (!v->n)
+    if (hole && next < hole->size)
+        print_range(next, hole->size - 1, hole, next, false, false, out);
+    else if (!v->n)
         g_string_append(out, "  No rendered FlatView\n");
     g_string_append_c(out, '\n');
 }
 
-void map_print(Machine *m, GString *out, bool flat)
+static void print_flat(Machine *m, const Masters *ms, GString *out)
 {
-    if (!flat) {
-        print_tree(m, out);
-        return;
-    }
     g_string_append(out, "FlatView #0\n AS \"memory\", root: system\n");
     for (unsigned i = 0; i < m->vcpus->len; i++)
         g_string_append_printf(out, " AS \"cpu-memory-%u\", root: system\n", i);
+    print_master_names(ms, true, out);
     g_string_append(out, " Root memory region: system\n");
-    print_view(m->mem_view, accel_is_kvm(), out);
+    print_view(m->mem_view, NULL, accel_is_kvm(), out);
     g_string_append(out, "FlatView #1\n AS \"I/O\", root: io\n Root memory region: io\n");
-    print_view(m->io_view, false, out);
+    print_view(m->io_view, &m->io, false, out);
+    if (ms->on < ms->devices->len) {
+        g_string_append(out, "FlatView #2\n");
+        print_master_names(ms, false, out);
+        g_string_append(out, " Root memory region: (none)\n  No rendered FlatView\n\n");
+    }
+}
+
+void map_print(Machine *m, GString *out, bool flat)
+{
+    Masters ms = masters_of(m);
+
+    (flat ? print_flat : print_tree)(m, &ms, out);
+    g_ptr_array_unref(ms.devices);
 }

@@ -19,6 +19,7 @@ typedef struct RegionOps {
     uint8_t valid_min, valid_max;   /* sizes that the hardware answers; 0: 1 and 8. Others: all ones, ignored */
     bool unaligned;                 /* unaligned accesses reach the handlers as they are */
     bool coalesce;                  /* writes may be batched by KVM */
+    bool past_end;                  /* an access of up to max bytes may run past the region's end */
 } RegionOps;
 
 typedef enum RegionKind { REGION_CONTAINER, REGION_IO, REGION_RAM, REGION_ALIAS } RegionKind;

@@ -86,6 +86,7 @@ static void ext_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
     }
 }
 
+static const RegionOps hole_ops;
 static const RegionOps edid_ops = { .read = edid_read, .max = 1, .unaligned = true };
 static const RegionOps regs_ops = { .read = regs_read, .write = regs_write, .min = 2, .max = 2 };
 static const RegionOps ext_ops = { .read = ext_read, .write = ext_write, .max = 4, .unaligned = true };
@@ -217,7 +218,7 @@ static bool bochs_realize(Device *d, GError **err)
         return false;
     }
     s->vram_ptr = region_ram_ptr(&s->vram);
-    region_init(&s->mmio, d, "bochs-display-mmio", 4096);
+    region_init_io(&s->mmio, d, "bochs-display-mmio", 4096, &hole_ops, s);
     region_init_io(&s->mmio_vbe, d, "bochs dispi interface", 2 * VBE_INDICES, &regs_ops, s);
     region_init_io(&s->mmio_ext, d, "qemu extended regs", 8, &ext_ops, s);
     region_add(&s->mmio, 0x500, &s->mmio_vbe);
@@ -225,7 +226,7 @@ static bool bochs_realize(Device *d, GError **err)
     if (s->has_edid) {
         edid_defaults(&s->edid_info);
         edid_generate(s->edid, &s->edid_info);
-        region_init_io(&s->mmio_edid, d, "edid", EDID_SIZE, &edid_ops, s);
+        region_init_io(&s->mmio_edid, d, "edid", EDID_WINDOW, &edid_ops, s);
         region_add(&s->mmio, 0, &s->mmio_edid);
     }
     pci_register_bar(&s->pci, 0, PCI_BAR_MEM | PCI_BAR_PREFETCH, &s->vram);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #define EDID_SIZE 384
+#define EDID_WINDOW 256                 /* what bochs-display shows of it */
 
 typedef struct EdidInfo {
     uint32_t xres, yres;    /* preferred size; 0: 1280, 800 */

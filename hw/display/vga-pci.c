@@ -97,11 +97,13 @@ static const RegionOps mmio_port_ops = { .read = mmio_port_read, .write = mmio_p
 static const RegionOps mmio_vbe_ops = { .read = mmio_vbe_read, .write = mmio_vbe_write, .min = 2, .max = 2 };
 static const RegionOps mmio_ext_ops = { .read = mmio_ext_read, .write = mmio_ext_write, .max = 4, .unaligned = true };
 
+static const RegionOps mmio_hole_ops;
+
 static void add_mmio(VgaPci *s)
 {
     Device *d = &s->pci.dev;
 
-    region_init(&s->mmio, d, "vga.mmio", MMIO_SIZE);
+    region_init_io(&s->mmio, d, "vga.mmio", MMIO_SIZE, &mmio_hole_ops, s);
     region_init_io(&s->mmio_ports, d, "vga ioports remapped", 0x20, &mmio_port_ops, s);
     region_init_io(&s->mmio_vbe, d, "bochs dispi interface", 2 * VBE_INDICES, &mmio_vbe_ops, s);
     region_add(&s->mmio, MMIO_PORTS, &s->mmio_ports);

@@ -3,7 +3,7 @@
  * the firmware first selects one after a reset: by then it has set up the PM function and the PCI windows.
  */
 #include <string.h>
-#include "hw/core/device.h"
+#include "hw/core/machine.h"
 #include "hw/i386/tables.h"
 #include "hw/nvram/fw_cfg.h"
 #include "util/error.h"
@@ -103,6 +103,7 @@ static bool add_blocks(AcpiBuild *s, GByteArray *out[3], GError **err)
         s->block[i] = ram_block_new(s->dev.machine, parts[i].block, size, parts[i].max, err);
         if (!s->block[i])
             return false;
+        machine_add_rom(s->dev.machine, ROM_TABLE, parts[i].file, 0, parts[i].max);
         memcpy(s->block[i]->host, out[i]->data, used_length(out[i]));
         if (!fw_cfg_add_file_ram(s->fw_cfg, parts[i].file, s->block[i], out[i]->len, file_selected, s, err))
             return false;
@@ -121,7 +122,7 @@ static const StateTable acpi_build_state = {
 };
 
 const DeviceType acpi_build_type = {
-    .name = "acpi_build", .desc = "ACPI tables", .internal = true, .hidden = true, .size = sizeof(AcpiBuild), .state = &acpi_build_state,
+    .name = "acpi_build", .desc = "ACPI tables", .internal = true, .no_bus = true, .size = sizeof(AcpiBuild), .state = &acpi_build_state,
 };
 
 bool acpi_setup(Machine *m, FwCfg *f, AcpiGather *gather, void *opaque, GError **err)

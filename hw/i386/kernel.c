@@ -12,7 +12,6 @@ extern const uint8_t kernel_rom[], kernel_rom_end[];
 
 /* ---- The option ROM ---- */
 
-#define ROM_SIZE 1536
 #define ROM_KIND 0x1c
 #define ROM_PNP 0x20
 
@@ -29,15 +28,15 @@ static void zero_sum(uint8_t *p, size_t len, size_t at)
 static bool add_rom(FwCfg *f, int kind, const char **name, GError **err)
 {
     static const char *const names[] = { "genroms/linuxboot_dma.bin", "genroms/multiboot_dma.bin", "genroms/pvh.bin" };
-    uint8_t rom[ROM_SIZE] = { 0 };
+    uint8_t rom[KERNEL_ROM_SIZE] = { 0 };
     size_t len = kernel_rom_end - kernel_rom;
 
-    g_assert(len < ROM_SIZE);
+    g_assert(len < KERNEL_ROM_SIZE);
     memcpy(rom, kernel_rom, len);
-    rom[2] = ROM_SIZE / 512;
+    rom[2] = KERNEL_ROM_SIZE / 512;
     rom[ROM_KIND] = kind;
     zero_sum(rom + ROM_PNP, 32, 9);
-    zero_sum(rom, ROM_SIZE, ROM_SIZE - 1);
+    zero_sum(rom, KERNEL_ROM_SIZE, KERNEL_ROM_SIZE - 1);
     *name = names[kind];
     return fw_cfg_add_file(f, names[kind], rom, sizeof rom, err);
 }

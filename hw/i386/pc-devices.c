@@ -120,7 +120,7 @@ static bool add_keyboard(Pc *pc, GError **err)
     }
     if (strcmp(pc_prop(m, "vmport", "auto"), "off") && !vmport_create(m, &pc->isa->bus, pc->kbc, err))
         return false;
-    return isa_add(pc, "port92", err);
+    return !pc->kbc || isa_add(pc, "port92", err);
 }
 
 /* ---- Disks ---- */
@@ -159,7 +159,6 @@ bool pc_devices_init(Pc *pc, GError **err)
 
     if (m->cfg->usb)
         return error_set(err, "usb=on: this machine has no USB controller yet");
-    /* In QEMU's order: that of info qtree, and of the sections of a stream. */
     if (!add_display(pc, err) || !add_chips(pc, err) || !add_ports(pc, err))
         return false;
     pc->fdc = fdc_create(m, &pc->isa->bus, err);

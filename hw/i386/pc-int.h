@@ -9,7 +9,7 @@
 
 typedef struct Pc {
     Machine *machine;
-    Region ram, bios, isa_bios, option_roms;
+    Region ram, bios, isa_bios, option_roms, port80, portf0;
     uint64_t below_4g, above_4g;
     PciBus *pci;
     IsaBus *isa;

@@ -123,5 +123,6 @@ bool pc_firmware_init(Pc *pc, GError **err)
     region_add_overlap(pc->pci->mem, 0x100000 - window, &pc->isa_bios, 1);
     region_add_overlap(pc->pci->mem, OPTION_ROMS, &pc->option_roms, 1);
     region_add(pc->pci->mem, 4 * GIB - size, &pc->bios);
+    machine_add_rom(m, ROM_MEMORY, name, 4 * GIB - size, size);
     return true;
 }

@@ -281,7 +281,11 @@ static bool add_kernel(Pc *pc, const char **rom, GError **err)
     MachineConfig *cfg = pc->machine->cfg;
     KernelFacts f = { .kernel = cfg->kernel, .initrd = cfg->initrd, .append = cfg->append, .ram_below_4g = pc->below_4g };
 
-    return kernel_load(pc->fw_cfg, &f, rom, err);
+    if (!kernel_load(pc->fw_cfg, &f, rom, err))
+        return false;
+    if (*rom)
+        machine_add_rom(pc->machine, ROM_FW_CFG, strchr(*rom, '/') + 1, 0, KERNEL_ROM_SIZE);
+    return true;
 }
 
 bool pc_ready(Machine *m, GError **err)

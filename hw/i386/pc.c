@@ -101,7 +101,7 @@ static bool init_irqs(Pc *pc, GError **err)
         line_connect(pic_output(pc->pic), x86_apic_pic_line, m, 0);
         x86_apic_set_pic(m, pic_vector, pc);
     }
-    pc->ioapic = ioapic_create(m, in_kernel ? NULL : &ioapic_ops, pc, err);
+    pc->ioapic = ioapic_create(m, pc->pci->bus.parent, in_kernel ? NULL : &ioapic_ops, pc, err);
     isa_bus_set_irqs(pc->isa, pc_gsi_sink(), pc);
     return pc->ioapic;
 }
@@ -133,6 +133,29 @@ static bool init_cpus(Pc *pc, GError **err)
     return true;
 }
 
+/* Ports that are decoded and do nothing: POST codes, and the coprocessor's error latch. */
+static void add_ports(Pc *pc)
+{
+    static const RegionOps none;
+
+    region_init_io(&pc->port80, pc->machine->root, "ioport80", 1, &none, pc);
+    region_add(&pc->machine->io, 0x80, &pc->port80);
+    region_init_io(&pc->portf0, pc->machine->root, "ioportF0", 1, &none, pc);
+    region_add(&pc->machine->io, 0xf0, &pc->portf0);
+}
+
+static bool add_fw_cfg(Pc *pc, GError **err)
+{
+    Device *d = device_new(pc->machine, &fw_cfg_io_type, err);
+
+    pc->fw_cfg = DEVICE(d, FwCfg);
+    if (!d)
+        return false;
+    d->part = "fw_cfg";
+    return device_realize(d, NULL, err);
+}
+
+/* The order is that of the numbers in /machine/unattached, and of `info qtree`. */
 static bool pc_init(Machine *m, GError **err)
 {
     Pc *pc = g_new0(Pc, 1);
@@ -140,10 +163,7 @@ static bool pc_init(Machine *m, GError **err)
 
     m->board = pc;
     pc->machine = m;
-    if (!init_cpus(pc, err) || !pc_memory_init(pc, err))
-        return false;
-    pc->fw_cfg = DEVICE(device_create(m, &fw_cfg_io_type, NULL, err), FwCfg);
-    if (!pc->fw_cfg)
+    if (!init_cpus(pc, err) || !pc_memory_init(pc, err) || !add_fw_cfg(pc, err))
         return false;
     pc->pci = i440fx_create(m, &pc->ram, pc->below_4g, pc->above_4g, err);
     if (!pc->pci)
@@ -159,6 +179,7 @@ static bool pc_init(Machine *m, GError **err)
         piix4_pm_set_cpus(pc->pm, ids, pc->n_cpus);
         g_free(ids);
     }
+    add_ports(pc);
     pc_facts_init(pc);
     return true;
 }

@@ -141,6 +141,8 @@ bool fw_cfg_add_pc(FwCfg *f, const FwCfgFacts *facts, GError **err);
 
 /* ---- -kernel ---- */
 
+#define KERNEL_ROM_SIZE 1536
+
 typedef struct KernelFacts {
     const char *kernel, *initrd, *append;       /* as given; NULL: not */
     uint64_t ram_below_4g;

@@ -91,7 +91,7 @@ static bool setup_disk(IdeDev *s, GError **err)
     d->cyls = s->conf.cyls;
     d->heads = s->conf.heads;
     d->secs = s->conf.secs;
-    d->trans = s->conf.trans;
+    d->trans = s->trans = s->conf.trans;
     d->discard = true;
     return true;
 }
@@ -191,7 +191,8 @@ static void unrealize(Device *dev)
     PROP(IdeDev, ver, "ver", PROP_STR, 0), \
     PROP(IdeDev, wwn, "wwn", PROP_U64, 0), \
     PROP(IdeDev, serial, "serial", PROP_STR, 0), \
-    PROP(IdeDev, model, "model", PROP_STR, 0), \
+    PROP(IdeDev, model, "model", PROP_STR, 0)
+#define IDE_PLACE_PROPS \
     PROP(IdeDev, unit, "unit", PROP_U32, UINT32_MAX), \
     PROP(IdeDev, dev.bootindex, "bootindex", PROP_I32, -1)
 
@@ -203,9 +204,10 @@ static const Property hd_props[] = {
     PROP(IdeDev, trans, "bios-chs-trans", PROP_ENUM, 0, .names = bios_translation_names, .type_name = "BiosAtaTranslation",
          .help = "Logical CHS translation algorithm, auto/none/lba/large/rechs"),
     PROP(IdeDev, rotation_rate, "rotation_rate", PROP_U16, 0),
+    IDE_PLACE_PROPS,
     { 0 }
 };
-static const Property cd_props[] = { IDE_PROPS, { 0 } };
+static const Property cd_props[] = { IDE_PROPS, IDE_PLACE_PROPS, { 0 } };
 
 /* No section of their own: their state is the controller's. */
 static const Field ide_dev_host[] = {

@@ -237,13 +237,14 @@ static const PioRange cmd_ports[] = { { 0, 1, 1, status_read, cmd_write }, {0} }
 
 /* ---- Set-up ---- */
 
-static Device *make_part(I8042 *s, const DeviceType *t, unsigned input, GError **err)
+static Device *make_part(I8042 *s, const DeviceType *t, const char *name, unsigned input, GError **err)
 {
     Device *d = device_new(s->dev.machine, t, err);
 
     if (!d)
         return NULL;
     d->owner = &s->dev;
+    d->part = name;
     line_connect_device(&DEVICE(d, Ps2)->irq, &s->dev, input);
     return device_realize(d, NULL, err) ? d : NULL;
 }
@@ -256,8 +257,8 @@ static bool i8042_realize(Device *d, GError **err)
     if (!isa_connect_irq(d, &s->irq_kbd, s->kbd_irq, err) || !isa_connect_irq(d, &s->irq_mouse, s->mouse_irq, err) ||
         !isa_map_ports(d, "i8042-data", 0x60, data_ports, err) || !isa_map_ports(d, "i8042-cmd", 0x64, cmd_ports, err))
         return false;
-    s->ps2_kbd = make_part(s, &ps2_kbd_type, 0, err);
-    s->ps2_mouse = s->ps2_kbd ? make_part(s, &ps2_mouse_type, 1, err) : NULL;
+    s->ps2_kbd = make_part(s, &ps2_kbd_type, "ps2kbd", 0, err);
+    s->ps2_mouse = s->ps2_kbd ? make_part(s, &ps2_mouse_type, "ps2mouse", 1, err) : NULL;
     return s->ps2_mouse != NULL;
 }
 
@@ -415,4 +416,5 @@ const DeviceType i8042_type = {
     .name = "i8042", .desc = "keyboard controller", .bus = "ISA", .category = CAT_INPUT, .size = sizeof(I8042),
     .props = i8042_props, .state = &i8042_state, .realize = i8042_realize, .reset = i8042_reset,
     .input = i8042_input, .inputs = 2,
+    .gpios = (const GpioInfo[]){ { "ps2-mouse-input-irq", 1, 0 }, { "ps2-kbd-input-irq", 1, 0 }, { "", 0, 2 }, { "a20", 0, 1 }, {0} },
 };

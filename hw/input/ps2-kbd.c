@@ -346,4 +346,5 @@ static const StateTable kbd_state = {
 const DeviceType ps2_kbd_type = {
     .name = "ps2-kbd", .desc = "PS/2 keyboard", .category = CAT_INPUT, .internal = true, .size = sizeof(Ps2Kbd),
     .state = &kbd_state, .realize = kbd_realize, .unrealize = kbd_unrealize, .reset = kbd_reset,
+    .gpios = (const GpioInfo[]){ { "", 0, 1 }, {0} },
 };

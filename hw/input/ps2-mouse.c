@@ -264,4 +264,5 @@ static const StateTable mouse_state = {
 const DeviceType ps2_mouse_type = {
     .name = "ps2-mouse", .desc = "PS/2 mouse", .category = CAT_INPUT, .internal = true, .size = sizeof(Ps2Mouse),
     .state = &mouse_state, .realize = mouse_realize, .unrealize = mouse_unrealize,
+    .gpios = (const GpioInfo[]){ { "", 0, 1 }, {0} },
 };

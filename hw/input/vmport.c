@@ -173,7 +173,7 @@ static const Property vmport_props[] = {
 const DeviceType vmport_type = {
     .name = "vmport", .desc = "VMware port", .bus = "ISA", .internal = true, .size = sizeof(Vmport),
     .props = vmport_props, .realize = vmport_realize,
-    .pio = (const PioRange[]) { { VMPORT, 4, 4, vmport_read, vmport_write }, {0} },
+    .pio = (const PioRange[]) { { VMPORT, 1, 4, vmport_read, vmport_write, .past_end = true }, {0} },
     .host = (const Field[]) {
         HOST(Vmport, dev), HOST(Vmport, commands), HOST(Vmport, compat), HOST(Vmport, vmx_version), HOST(Vmport, vmx_type),
         {0}

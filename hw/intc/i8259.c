@@ -250,4 +250,5 @@ static const StateTable pic_state = {
 const DeviceType isa_i8259_type = {
     .name = "isa-i8259", .desc = "8259A interrupt controller", .bus = "ISA", .internal = true, .size = sizeof(Pic),
     .props = pic_props, .state = &pic_state, .info = pic_info, .realize = pic_realize, .input = pic_input, .inputs = 8,
+    .gpios = (const GpioInfo[]){ { "", 8, 1 }, {0} },
 };

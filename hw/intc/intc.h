@@ -37,7 +37,7 @@ typedef struct IoapicOps {
 } IoapicOps;
 void ioapic_set_ops(Device *d, const IoapicOps *ops, void *opaque);
 /* Creates the IOAPIC and maps it at IOAPIC_BASE. ops NULL: KVM has the chip. */
-Device *ioapic_create(Machine *m, const IoapicOps *ops, void *opaque, GError **err);
+Device *ioapic_create(Machine *m, Device *bridge, const IoapicOps *ops, void *opaque, GError **err);
 /* A pin of the IOAPIC, 0..23; the PC's interrupt 0 arrives at pin 2. */
 void ioapic_set_irq(void *ioapic, unsigned pin, int level);
 /* For info irq only: an interrupt that reached the pin inside KVM. */

@@ -21,12 +21,14 @@ void ioapic_set_ops(Device *d, const IoapicOps *ops, void *opaque)
     DEVICE(d, Ioapic)->ops_opaque = opaque;
 }
 
-Device *ioapic_create(Machine *m, const IoapicOps *ops, void *opaque, GError **err)
+Device *ioapic_create(Machine *m, Device *bridge, const IoapicOps *ops, void *opaque, GError **err)
 {
     Device *d = device_new(m, ops ? &ioapic_type : &kvm_ioapic_type, err);
 
     if (!d)
         return NULL;
+    d->owner = bridge;
+    d->part = "ioapic";
     ioapic_set_ops(d, ops, opaque);
     return device_realize(d, NULL, err) ? d : NULL;
 }

@@ -93,4 +93,5 @@ const DeviceType kvm_ioapic_type = {
     .name = "kvm-ioapic", .desc = "82093AA IOAPIC in KVM", .internal = true, .size = sizeof(Ioapic),
     .props = kvm_ioapic_props, .state = &kvm_ioapic_state, .info = ioapic_info, .realize = kvm_ioapic_realize,
     .reset = kvm_ioapic_reset, .input = kvm_ioapic_input, .inputs = IOAPIC_PINS,
+    .gpios = (const GpioInfo[]){ { "", 24, 0 }, {0} },
 };

@@ -197,4 +197,5 @@ const DeviceType ioapic_type = {
     .name = "ioapic", .desc = "82093AA IOAPIC", .internal = true, .size = sizeof(Ioapic), .props = ioapic_props,
     .state = &ioapic_state, .info = ioapic_info, .realize = ioapic_realize, .reset = ioapic_reset,
     .input = ioapic_input, .inputs = IOAPIC_PINS,
+    .gpios = (const GpioInfo[]){ { "", 24, 0 }, {0} },
 };

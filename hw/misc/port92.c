@@ -56,4 +56,5 @@ const DeviceType port92_type = {
     .name = "port92", .desc = "system control port A", .bus = "ISA", .internal = true, .size = sizeof(Port92),
     .state = &port92_state, .reset = port92_reset,
     .pio = (const PioRange[]) { { 0x92, 1, 1, port92_read, port92_write }, {0} },
+    .gpios = (const GpioInfo[]){ { "a20", 0, 1 }, {0} },
 };

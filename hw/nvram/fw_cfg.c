@@ -543,8 +543,8 @@ static const Property fw_cfg_props[] = {
 };
 
 static const PioRange fw_cfg_pio[] = {
-    { 0x510, 2, 4, data_read, selector_write },
-    { 0x514, 8, 4, dma_reg_read, dma_reg_write },
+    { 0x510, 2, 4, data_read, selector_write, "fwcfg" },
+    { 0x514, 8, 4, dma_reg_read, dma_reg_write, "fwcfg.dma" },
     {0}
 };
 

@@ -218,10 +218,14 @@ const DeviceType i440fx_type = {
 
 PciBus *i440fx_create(Machine *m, Region *ram, uint64_t below_4g, uint64_t above_4g, GError **err)
 {
-    I440fxHost *host = (I440fxHost *)(void *)device_create(m, &i440fx_pcihost_type, NULL, err);
+    Device *d = device_new(m, &i440fx_pcihost_type, err);
+    I440fxHost *host = DEVICE(d, I440fxHost);
     I440fx *s;
 
-    if (!host)
+    if (!d)
+        return NULL;
+    d->part = "i440fx";
+    if (!device_realize(d, NULL, err))
         return NULL;
     region_init_alias(&host->low, &host->dev, "ram-below-4g", ram, 0, below_4g);
     region_add(&m->memory, 0, &host->low);

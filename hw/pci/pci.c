@@ -261,12 +261,15 @@ static bool bus_plug(Bus *bus, Device *d, GError **err)
     if (!pd->romfile && pci_class(pd)->romfile)
         pd->romfile = g_strdup(pci_class(pd)->romfile);
     b->devices[pd->devfn] = pd;
-    if (!pci_add_rom(pd, err) || (d->hotplugged && !b->hotplugged(b->hotplug_ctl, pd, err))) {
-        pci_free_rom(pd);
-        b->devices[pd->devfn] = NULL;
-        return false;
-    }
     return true;
+}
+
+static bool bus_plugged(Bus *bus, Device *d, GError **err)
+{
+    PciBus *b = (PciBus *)(void *)bus;
+    PciDevice *pd = pci_device(d);
+
+    return pci_add_rom(pd, err) && (!d->hotplugged || b->hotplugged(b->hotplug_ctl, pd, err));
 }
 
 static void bus_unplug(Bus *bus, Device *d)
@@ -392,10 +395,15 @@ static char *dev_path(Device *d)
     return g_strdup_printf("0000:00:%02x.%x", PCI_SLOT_(devfn), PCI_FUNC_(devfn));
 }
 
+static bool bus_master(Device *d)
+{
+    return pci_device(d)->bus_master;
+}
+
 const BusType pci_bus_type = {
-    .name = "PCI", .print_dev = pci_print_dev, .fw_path = pci_fw_path, .dev_path = dev_path, .plug = bus_plug,
-    .unplug = bus_unplug, .request_unplug = bus_request_unplug, .reset = bus_reset, .state = &pci_bus_state,
-    .info = pci_bus_info, .size = sizeof(PciBus),
+    .name = "PCI", .print_dev = pci_print_dev, .fw_path = pci_fw_path, .dev_path = dev_path, .bus_master = bus_master,
+    .plug = bus_plug, .plugged = bus_plugged, .unplug = bus_unplug, .request_unplug = bus_request_unplug, .reset = bus_reset,
+    .state = &pci_bus_state, .info = pci_bus_info, .size = sizeof(PciBus),
 };
 
 const DeviceType pci_device_type = { .name = "pci-device", .bus = "PCI", .internal = true, .size = sizeof(PciDevice), .props = pci_props };

@@ -446,6 +446,7 @@ static const Property hpet_props[] = {
 const DeviceType hpet_type = {
     .name = "hpet", .desc = "high precision event timer", .internal = true, .size = sizeof(Hpet), .props = hpet_props,
     .state = &hpet_state, .realize = hpet_realize, .reset = hpet_reset, .input = hpet_input, .inputs = 2,
+    .gpios = (const GpioInfo[]){ { "", 2, 1 }, { "sysbus-irq", 0, 32 }, {0} },
 };
 
 Device *hpet_create(Machine *m, uint32_t intcap, LineSink *sink, void *to, LineSink *pit_enable, void *pit, GError **err)

@@ -175,4 +175,5 @@ const DeviceType kvm_pit_type = {
     .name = "kvm-pit", .desc = "8254 interval timer in KVM", .bus = "ISA", .internal = true, .size = sizeof(Pit),
     .props = kvm_pit_props, .state = &kvm_pit_state_table, .realize = kvm_pit_realize, .reset = kvm_pit_reset,
     .unrealize = kvm_pit_unrealize, .input = kvm_pit_input, .inputs = 1,
+    .gpios = (const GpioInfo[]){ { "", 1, 0 }, {0} },
 };

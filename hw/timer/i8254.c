@@ -260,6 +260,7 @@ static bool pit_realize(Device *d, GError **err)
     Pit *s = DEVICE(d, Pit);
 
     timer_init(&s->irq_timer, d, irq_timer, s);
+    state_reset(d->type->state, s);     /* the HPET, which is reset before us, may switch our interrupt on */
     return isa_map_ports(d, "pit", s->iobase, pit_ports, err);
 }
 
@@ -301,4 +302,5 @@ const DeviceType isa_pit_type = {
     .name = "isa-pit", .desc = "8254 interval timer", .bus = "ISA", .internal = true, .size = sizeof(Pit),
     .props = pit_props, .state = &pit_state, .realize = pit_realize, .reset = pit_reset,
     .input = pit_input, .inputs = 1,
+    .gpios = (const GpioInfo[]){ { "", 1, 1 }, {0} },
 };

@@ -12,6 +12,7 @@ static void take_init(X86Cpu *c)
     bool boot = c->apicbase & APICBASE_BSP;
     uint64_t mtrr_deftype = c->mtrr_deftype, pat = c->pat, base = c->apicbase;
     uint64_t tsc = c->tsc, xcr0 = c->xcr0;
+    int32_t vector = a->sipi_vector;        /* of a SIPI that has come meanwhile */
 
     if (!c->vcpu.regs_valid) {
         x86_kvm_get(c);
@@ -28,6 +29,7 @@ static void take_init(X86Cpu *c)
     c->tsc = tsc;
     c->xcr0 = xcr0;
     a->wait_for_sipi = !boot;
+    a->sipi_vector = vector;
     c->halted = c->vcpu.halted = !boot;
 }
 

@@ -192,7 +192,7 @@ static void accept(X86Lapic *a, unsigned mode, unsigned vector, bool level)
         break;
     case DM_SIPI:
         a->sipi_vector = vector;
-        if (a->wait_for_sipi) {
+        if (a->wait_for_sipi || (g_atomic_int_get(&a->requests) & APIC_REQ_INIT)) {
             request(a, APIC_REQ_SIPI);
         }
         break;

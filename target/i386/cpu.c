@@ -243,7 +243,7 @@ static void reset_hook(Device *d)
 }
 
 #define TYPE(n) { \
-    .name = n "-x86_64-cpu", .category = CAT_CPU, .hotplug = true, .size = sizeof(X86Cpu), .props = x86_cpu_props, \
+    .name = n "-x86_64-cpu", .category = CAT_CPU, .hotplug = true, .no_bus = true, .size = sizeof(X86Cpu), .props = x86_cpu_props, \
     .state = &x86_cpu_state, .realize = x86_cpu_realize, .unrealize = x86_cpu_unrealize, .reset = reset_hook },
 #define MODEL(n, ...) TYPE(n)
 #define MODEL_ALIAS(n, v, m) TYPE(n)
@@ -284,13 +284,15 @@ static bool create_boot_cpus(Machine *m, const X86ModelName *model, const GPtrAr
                 device_free(&c->dev);
                 return false;
             }
-            /* -cpu's, not the user's own device: its path is that of the board's parts. */
-            g_clear_pointer(&c->dev.set_props, g_hash_table_unref);
         } else {
             c->spec = first->spec;
         }
         if (!device_realize(&c->dev, NULL, err)) {
             return false;
+        }
+        /* Stock QEMU's second device is "kvmvapic", which we do without: the others' numbers are as there. */
+        if (c == first) {
+            m->paths_unattached++;
         }
     }
     return true;

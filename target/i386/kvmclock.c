@@ -13,6 +13,9 @@ typedef struct KvmClock {
     uint64_t clock;             /* ns, while the machine is stopped */
     bool reliable;              /* did not jump while it ran */
 
+    /* set-up */
+    bool send_reliable;         /* machines since 2.9 */
+
     /* host side */
     bool valid;                 /* clock is to be written at the next start */
     bool runs;
@@ -80,7 +83,7 @@ static bool kvmclock_load(void *obj, GError **err)
 
 static bool reliable_needed(const void *obj)
 {
-    return true;
+    return ((const KvmClock *)obj)->send_reliable;
 }
 
 static const StateTable reliable_state = {
@@ -90,12 +93,15 @@ static const StateTable reliable_state = {
 
 static const StateTable kvmclock_state = {
     .name = "kvmclock", .version = 1, .min_version = 1, .load = kvmclock_load, .loaded = kvmclock_loaded,
-    .fields = (const Field[]) { FIELD(KvmClock, clock, .keep = true), HOST(KvmClock, dev), HOST(KvmClock, valid), HOST(KvmClock, runs), {0} },
+    .fields = (const Field[]) { FIELD(KvmClock, clock, .keep = true), HOST(KvmClock, dev), HOST(KvmClock, send_reliable),
+        HOST(KvmClock, valid), HOST(KvmClock, runs), {0} },
     .subsections = (const StateTable *const[]) { &reliable_state, NULL },
 };
 
+static const Property kvmclock_props[] = { PROP(KvmClock, send_reliable, "x-mach-use-reliable-get-clock", PROP_BOOL, true), {0} };
+
 const DeviceType x86_kvmclock_type = {
-    .name = "kvmclock", .internal = true, .size = sizeof(KvmClock), .state = &kvmclock_state,
+    .name = "kvmclock", .internal = true, .size = sizeof(KvmClock), .props = kvmclock_props, .state = &kvmclock_state,
     .realize = kvmclock_realize, .unrealize = kvmclock_unrealize,
 };
 

@@ -200,7 +200,7 @@ static void lapic_unrealize(Device *d)
     }
 }
 
-#define LAPIC_TYPE(n) { .name = (n), .internal = true, .category = CAT_CPU, .size = sizeof(X86Lapic), .state = &lapic_state, \
+#define LAPIC_TYPE(n) { .name = (n), .internal = true, .no_bus = true, .category = CAT_CPU, .size = sizeof(X86Lapic), .state = &lapic_state, \
     .realize = lapic_realize, .unrealize = lapic_unrealize }
 const DeviceType x86_lapic_type = LAPIC_TYPE("kvm-apic"), x86_apic_type = LAPIC_TYPE("apic");
 
@@ -217,6 +217,8 @@ bool x86_lapic_create(X86Cpu *c, GError **err)
     }
     common->cpu = a->cpu = c;
     common->dev.owner = a->dev.owner = &c->dev;
+    common->dev.part = "common";
+    a->dev.part = "lapic";
     common->dev.instance_id = c->index;
     a->dev.instance_id = c->apic_id;
     a->id = c->apic_id;

@@ -390,5 +390,5 @@ static void common_save(void *obj)
 static const StateTable common_state = { .name = "cpu_common", .version = 1, .min_version = 1, .fields = common_fields, .save = common_save };
 
 const DeviceType x86_cpu_common_type = {
-    .name = "cpu_common", .internal = true, .category = CAT_CPU, .size = sizeof(X86CpuCommon), .state = &common_state,
+    .name = "cpu_common", .internal = true, .no_bus = true, .category = CAT_CPU, .size = sizeof(X86CpuCommon), .state = &common_state,
 };

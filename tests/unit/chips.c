@@ -64,7 +64,7 @@ static void make_chips(Board *b, bool in_kernel)
     b->isa = isa_bus_new(device_create(m, &bridge_type, NULL, NULL), "isa.0", &m->io, &m->memory);
     isa = &b->isa->bus;
     b->pic = pic_create_pair(m, isa, in_kernel, NULL);
-    b->ioapic = ioapic_create(m, in_kernel ? NULL : &ioapic_ops, b, NULL);
+    b->ioapic = ioapic_create(m, NULL, in_kernel ? NULL : &ioapic_ops, b, NULL);
     b->pit = pit_create(m, isa, in_kernel, NULL);
     ck_assert(b->pic && b->ioapic && b->pit);
     isa_bus_set_irqs(b->isa, gsi, b);
