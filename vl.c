@@ -32,7 +32,7 @@ static bool complete(Cli *c, const MachineType *t, GError **err)
     c->display.vm_name = cfg->name;
     if (cfg->process_name)
         process_set_name(cfg->process_name);
-    if (c->daemonize && c->nographic)
+    if (c->daemonize && c->nographic && !cfg->nodefaults)      /* the defaults are on the terminal */
         return error_set(err, "-nographic cannot be used with -daemonize");
     return true;
 }
