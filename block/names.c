@@ -153,7 +153,6 @@ static json_t *describe(BlockNode *n)
 void node_refresh_filename(BlockNode *n)
 {
     g_autoptr(json_t) own = NULL, j = NULL;
-    g_autofree char *text = NULL;
     char *dump;
 
     if (!n->options || n->drv->is_protocol)
