@@ -5,6 +5,7 @@
  * again, for two seconds at most. Received data comes at most as fast as the guest reads it. Not modelled: parity and
  * framing errors, DMA mode pins, deltas of the modem lines in loopback mode.
  */
+#include <string.h>
 #include "hw/char/serial.h"
 #include "hw/core/machine.h"
 #include "util/error.h"
@@ -30,18 +31,21 @@ static void fifo_put(UartFifo *f, uint8_t b)
     f->data[(f->head + f->num++) % UART_FIFO_LENGTH] = b;
 }
 
+static void fifo_clear(UartFifo *f)
+{
+    memset(f, 0, sizeof *f);
+}
+
+/* An empty FIFO is not in the stream: nothing of what it held stays behind. */
 static uint8_t fifo_get(UartFifo *f)
 {
     uint8_t b = f->data[f->head];
 
+    f->data[f->head] = 0;
     f->head = (f->head + 1) % UART_FIFO_LENGTH;
-    f->num--;
+    if (!--f->num)
+        fifo_clear(f);
     return b;
-}
-
-static void fifo_clear(UartFifo *f)
-{
-    f->head = f->num = 0;
 }
 
 static unsigned trigger_level(const Serial *s)
