@@ -5,6 +5,8 @@
  *  1. vCPUs run if and only if the state is `running`.
  *  2. The clock runs if and only if the vCPUs do.
  *  3. A request is remembered until the main loop has seen to it; shutdown wins over reset.
+ *  4. The vCPU that asks runs no further instruction before its request has been seen to: behind a reset there may
+ *     be anything.
  */
 #include <string.h>
 #include "hw/core/machine-int.h"
@@ -218,6 +220,13 @@ bool machine_wakeup_is_supported(Machine *m)
 
 /* ---- Requests ---- */
 
+static void call_main_loop(Machine *m)
+{
+    if (accel && accel->stop_self)
+        accel->stop_self();
+    bh_schedule(m->run->bh);
+}
+
 void machine_request_reset(Machine *m, ShutdownCause why)
 {
     if (why == CAUSE_GUEST_RESET && m->cfg && m->cfg->action_reboot == ACTION_REBOOT_SHUTDOWN) {
@@ -225,13 +234,13 @@ void machine_request_reset(Machine *m, ShutdownCause why)
         return;
     }
     m->run->reset = why;
-    bh_schedule(m->run->bh);
+    call_main_loop(m);
 }
 
 void machine_request_shutdown(Machine *m, ShutdownCause why)
 {
     m->run->shutdown = why;
-    bh_schedule(m->run->bh);
+    call_main_loop(m);
 }
 
 void machine_request_exit(Machine *m, int status)
@@ -252,7 +261,7 @@ void machine_request_suspend(Machine *m)
     if (m->run->state == RUN_SUSPENDED)
         return;
     m->run->suspend = true;
-    bh_schedule(m->run->bh);
+    call_main_loop(m);
 }
 
 void machine_request_wakeup(Machine *m)
@@ -287,7 +296,7 @@ WakeSource machine_wakeup_source(Machine *m)
 void machine_request_stop(Machine *m, RunState to)
 {
     m->run->stop_to = to;
-    bh_schedule(m->run->bh);
+    call_main_loop(m);
 }
 
 static void do_shutdown(Machine *m)

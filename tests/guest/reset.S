@@ -40,6 +40,7 @@ soft:                                   /* PIIX3: a soft one */
     OUTPORT $0, 0xcf9
     OUTPORT $4, 0xcf9
 stay:
+    PUTS "goes on\n"                   /* no instruction behind the one that resets may run */
     movl $2000000, %ecx
 1:  inb $0x80, %al
     loop 1b
