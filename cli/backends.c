@@ -261,14 +261,6 @@ bool cli_backends(Cli *c, Machine *m, GError **err)
         const char *s = g_ptr_array_index(c->chardevs, i);
         g_autoptr(GError) local = NULL;
 
-        if (!strcmp(s, "help") || !strcmp(s, "?")) {
-            g_autoptr(GString) out = g_string_new(NULL);
-
-            chr_print_types(out);
-            fputs(out->str, stdout);
-            c->exit = true;
-            return true;
-        }
         if (!chr_new_opts(s, &local))
             return error_set(err, "-chardev %s: %s", s, local->message);
     }

@@ -45,6 +45,10 @@ CliHandler cli_set_machine, cli_set_accel, cli_set_memory, cli_set_smp, cli_set_
 CliHandler cli_read_config;         /* cli/config-file.c */
 bool cli_write_config(Cli *c, const char *file, int argc, char **argv, GError **err);
 void cli_print_help(void);
+/* An argument that asks for help: prints it and sets c->exit. false with err: no such device or object type. */
+CliHandler cli_help;
+/* A line of the properties of a machine or an object. */
+void cli_print_property(const Property *p, GString *out);
 
 /* The stages, in order. */
 bool cli_start_accel(Cli *c, Machine *m, GError **err);

@@ -15,21 +15,11 @@ static void replace(char **at, const char *s)
 
 /* ---- -machine ---- */
 
-static int by_name(gconstpointer a, gconstpointer b)
-{
-    return strcmp((*(const MachineType *const *)a)->name, (*(const MachineType *const *)b)->name);
-}
-
 static void machine_help(void)
 {
-    g_autoptr(GPtrArray) all = g_ptr_array_new();
-
-    for (const MachineType *const *t = machine_types; *t; t++)
-        g_ptr_array_add(all, (void *)*t);
-    g_ptr_array_sort(all, by_name);
     puts("Supported machines are:");
-    for (unsigned i = 0; i < all->len; i++) {
-        const MachineType *t = g_ptr_array_index(all, i);
+    for (const MachineType *const *p = machine_types; *p; p++) {
+        const MachineType *t = *p;
 
         if (t->alias)
             printf("%-20s %s (alias of %s)\n", t->alias, t->desc, t->name);
@@ -39,10 +29,12 @@ static void machine_help(void)
 
 static void machine_props_help(const MachineType *t)
 {
-    printf("%s options:\n", t->name);
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    g_string_append_printf(out, "%s-machine options:\n", t->name);
     for (const Property *p = t->props; p && p->name; p++)
-        printf("  %s=<%s>%s%s\n", p->name, p->type_name ? p->type_name : "string", p->help ? " - " : "",
-               p->help ? p->help : "");
+        cli_print_property(p, out);
+    fputs(out->str, stdout);
 }
 
 static const Property *find_machine_prop(const MachineType *t, const char *name)
@@ -69,6 +61,13 @@ static bool bad_machine(const char *name, GError **err)
                      near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
 }
 
+/* Properties that have a field of their own. */
+static const struct { const char *name; size_t off; } texts[] = {
+    { "memory-backend", offsetof(MachineConfig, memory_backend) }, { "kernel", offsetof(MachineConfig, kernel) },
+    { "initrd", offsetof(MachineConfig, initrd) }, { "append", offsetof(MachineConfig, append) },
+    { "dtb", offsetof(MachineConfig, dtb) },
+};
+
 static bool machine_prop(Cli *c, const MachineType *t, const char *name, const char *value, GError **err)
 {
     MachineConfig *cfg = c->cfg;
@@ -85,9 +84,11 @@ static bool machine_prop(Cli *c, const MachineType *t, const char *name, const c
         replace(&c->irqchip, value);
         return true;
     }
-    if (!strcmp(name, "memory-backend")) {
-        replace(&cfg->memory_backend, value);
-        return true;
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+        if (!strcmp(name, texts[i].name)) {
+            replace(G_STRUCT_MEMBER_P(cfg, texts[i].off), value);
+            return true;
+        }
     }
     if (!strcmp(name, "usb") || !strcmp(name, "graphics")) {
         if (!parse_bool_text(value, &on))
@@ -263,13 +264,16 @@ bool cli_set_smp(Cli *c, const char *option, const char *arg, GError **err)
 {
     g_autoptr(Opts) o = opts_parse(arg, "cpus", err);
     MachineConfig *cfg = c->cfg;
+    unsigned clusters = 1;
 
     memset(&cfg->smp, 0, sizeof cfg->smp);
     return o && smp_number(o, "cpus", &cfg->smp.cpus, err) && smp_number(o, "maxcpus", &cfg->smp.max_cpus, err) &&
+           smp_number(o, "clusters", &clusters, err) &&
            smp_number(o, "sockets", &cfg->smp.sockets, err) && smp_number(o, "dies", &cfg->smp.dies, err) &&
            smp_number(o, "cores", &cfg->smp.cores, err) && smp_number(o, "threads", &cfg->smp.threads, err) &&
-           opts_all_used(o, "-smp", (const char *const[]){ "cpus", "maxcpus", "sockets", "dies", "cores", "threads", NULL },
-                         err) && complete_smp(cfg, err);
+           opts_all_used(o, "-smp", (const char *const[]){ "cpus", "maxcpus", "sockets", "dies", "clusters", "cores", "threads",
+                         NULL }, err) &&
+           (clusters == 1 || error_set(err, "clusters not supported by this machine's CPU topology")) && complete_smp(cfg, err);
 }
 
 /* ---- -numa ---- */
@@ -324,7 +328,7 @@ static bool numa_dist(MachineConfig *cfg, Opts *o, GError **err)
 bool cli_set_numa(Cli *c, const char *option, const char *arg, GError **err)
 {
     g_autoptr(Opts) o = opts_parse(arg, "type", err);
-    const char *type = o ? opts_get(o, "type") : NULL, *mem;
+    const char *type = o ? opts_get(o, "type") : NULL;
     uint64_t id;
     NumaNode *n;
 
@@ -335,9 +339,8 @@ bool cli_set_numa(Cli *c, const char *option, const char *arg, GError **err)
     if (!opts_get_u64(o, "nodeid", c->cfg->numa->len, 127, &id, err))
         return false;
     n = numa_node(c->cfg, id);
-    mem = opts_get(o, "mem");
-    if (mem && !parse_size_text(mem, MIB, &n->size))
-        return error_set(err, "-numa %s: '%s' is not a size", arg, mem);
+    if (opts_get(o, "mem"))
+        return error_set(err, "-numa %s: Parameter -numa node,mem is not supported by this machine type: use memdev=", arg);
     replace(&n->memdev, opts_get(o, "memdev"));
     for (unsigned i = 0; i < o->list->len; i++) {
         Opt *item = &g_array_index(o->list, Opt, i);
@@ -348,7 +351,7 @@ bool cli_set_numa(Cli *c, const char *option, const char *arg, GError **err)
         if (!numa_cpus(n, item->value, err))
             return false;
     }
-    return opts_all_used(o, "-numa node", (const char *const[]){ "nodeid", "mem", "memdev", "cpus", NULL }, err);
+    return opts_all_used(o, "-numa node", (const char *const[]){ "nodeid", "memdev", "cpus", NULL }, err);
 }
 
 /* ---- -boot ---- */

@@ -172,7 +172,7 @@ static const OptRow rows[] = {
     { "cpu", K_FN, 0, opt_cpu, "MODEL[,+feature,-feature,prop=value...]", "the CPU; 'help' lists them" },
     { "smp", K_FN, 0, cli_set_smp, "[cpus=]N[,maxcpus=][,sockets=][,dies=][,cores=][,threads=]", "number of CPUs" },
     { "m", K_FN, 0, cli_set_memory, "[size=]MiB[,slots=N,maxmem=SIZE]", "guest memory" },
-    { "numa", K_FN, 0, cli_set_numa, "node[,mem=][,cpus=a-b][,nodeid=]|dist,src=,dst=,val=", "a NUMA node" },
+    { "numa", K_FN, 0, cli_set_numa, "node[,memdev=ID][,cpus=a-b][,nodeid=]|dist,src=,dst=,val=", "a NUMA node" },
     { "mem-path", K_CFG_STR, M(mem_path), NULL, "PATH", "guest memory in a file" },
     { "mem-prealloc", K_CFG_FLAG, M(mem_prealloc), NULL, NULL, "touch all guest memory at the start" },
     { "bios", K_CFG_STR, M(bios), NULL, "FILE", "the BIOS image" },
@@ -309,7 +309,9 @@ bool cli_parse(Cli *c, int argc, char **argv, GError **err)
                 return error_set(err, "%s: requires an argument (%s)", argv[i - 1], r->arg);
             arg = argv[i];
         }
-        if (!apply(c, r, arg, err))
+        if (arg && !cli_help(c, r->name, arg, err))
+            return false;
+        if (!c->exit && !apply(c, r, arg, err))
             return false;
     }
     return true;

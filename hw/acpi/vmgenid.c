@@ -108,7 +108,7 @@ static const StateTable vmgenid_state = {
 };
 
 static const Property vmgenid_props[] = {
-    PROP(VmGenId, guid, "guid", PROP_UUID, 0, .type_name = "str", .str_def = "auto",
+    PROP(VmGenId, guid, "guid", PROP_UUID, 0, .type_name = "str", .str_def = "auto", .def_text = "\"auto\"",
          .help = "UUID (aka GUID) or \"auto\" for random value (default)"),
     {0}
 };
@@ -119,6 +119,6 @@ static const InfoRow vmgenid_info[] = {
 };
 
 const DeviceType vmgenid_type = {
-    .name = "vmgenid", .desc = "VM generation id", .no_bus = true, .size = sizeof(VmGenId), .props = vmgenid_props,
+    .name = "vmgenid", .no_bus = true, .size = sizeof(VmGenId), .props = vmgenid_props,
     .state = &vmgenid_state, .info = vmgenid_info, .realize = vmgenid_realize, .unrealize = vmgenid_unrealize,
 };

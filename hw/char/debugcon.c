@@ -79,7 +79,7 @@ static const Property debugcon_props[] = {
 };
 
 const DeviceType isa_debugcon_type = {
-    .name = "isa-debugcon", .desc = "debug console port", .bus = "ISA", .category = CAT_INPUT, .size = sizeof(DebugCon),
+    .name = "isa-debugcon", .bus = "ISA", .size = sizeof(DebugCon),
     .props = debugcon_props, .realize = debugcon_realize, .unrealize = debugcon_unrealize,
     .host = (const Field[]) {
         HOST(DebugCon, dev), HOST(DebugCon, chr), HOST(DebugCon, queue), HOST(DebugCon, iobase), HOST(DebugCon, readback), {0}

@@ -236,7 +236,7 @@ static const Property parallel_props[] = {
 };
 
 const DeviceType isa_parallel_type = {
-    .name = "isa-parallel", .desc = "parallel port", .bus = "ISA", .category = CAT_INPUT, .size = sizeof(Parallel),
+    .name = "isa-parallel", .bus = "ISA", .category = CAT_INPUT, .size = sizeof(Parallel),
     .props = parallel_props, .state = &parallel_state, .realize = parallel_realize, .reset = parallel_reset,
     .unrealize = parallel_unrealize,
 };

@@ -90,7 +90,7 @@ static const StateTable serial_isa_state = {
 };
 
 const DeviceType isa_serial_type = {
-    .name = "isa-serial", .desc = "16550A serial port", .bus = "ISA", .category = CAT_INPUT, .size = sizeof(SerialIsa),
+    .name = "isa-serial", .bus = "ISA", .category = CAT_INPUT, .size = sizeof(SerialIsa),
     .props = serial_isa_props, .state = &serial_isa_state, .realize = serial_isa_realize, .reset = serial_isa_reset,
     .unrealize = serial_isa_unrealize,
 };

@@ -58,15 +58,22 @@ static bool collect_prop(const Property *p, void *opaque)
     return true;
 }
 
+/* As the lines "name=..." sort. */
 static int by_name(gconstpointer a, gconstpointer b)
 {
-    return strcmp((*(const Property *const *)a)->name, (*(const Property *const *)b)->name);
+    const char *s = (*(const Property *const *)a)->name, *t = (*(const Property *const *)b)->name;
+
+    while (*s && *s == *t) {
+        s++;
+        t++;
+    }
+    return (*s ? *s : '=') - (*t ? *t : '=');
 }
 
 static const char *stock_help(const Property *p)
 {
     switch (p->kind) {
-    case PROP_BOOL: case PROP_BIT: case PROP_BIT64: return "on/off";
+    case PROP_BIT: case PROP_BIT64: return "on/off";
     case PROP_DRIVE: return "Node name or ID of a block device to use as a backend";
     case PROP_CHR: return "ID of a chardev to use as a backend";
     case PROP_NETDEV: return "ID of a netdev to use as a backend";
@@ -82,9 +89,9 @@ static void prop_help(const Property *p, GString *out)
 {
     g_autofree char *head = g_strdup_printf("%s=<%s>", p->name, prop_type_name(p));
     const char *help = p->help ? p->help : stock_help(p);
-    g_autofree char *def = NULL;
+    g_autofree char *def = p->def_text && *p->def_text ? g_strdup(p->def_text) : NULL;
 
-    switch (p->kind) {
+    switch (p->def_text ? PROP_STR : p->kind) {
     case PROP_BOOL: case PROP_BIT: case PROP_BIT64: def = g_strdup(p->def ? "true" : "false"); break;
     case PROP_ENUM: def = g_strdup_printf("\"%s\"", p->names[p->def]); break;
     case PROP_ON_OFF_AUTO: def = g_strdup_printf("\"%s\"", p->def == 0 ? "auto" : p->def == 1 ? "on" : "off"); break;
@@ -132,8 +139,9 @@ bool device_type_help(const char *name, GString *out, GError **err)
         return true;
     }
     g_string_append_printf(out, "%s options:\n", t->name);
-    for (unsigned i = 0; i < props->len; i++)
-        prop_help(g_ptr_array_index(props, i), out);
+    for (unsigned i = 0; i < props->len; i++)       /* a name that stands for two bits is there twice */
+        if (!i || strcmp(((const Property *)props->pdata[i])->name, ((const Property *)props->pdata[i - 1])->name))
+            prop_help(g_ptr_array_index(props, i), out);
     return true;
 }
 

@@ -89,7 +89,8 @@ typedef struct Property {
     const char *str_def;                /* default of strings, parsed as from the command line */
     const char *const *names;           /* PROP_ENUM, NULL-terminated */
     uint8_t bit;
-    bool no_help;                       /* internal (x-...): not in help */
+    const char *def_text;               /* the default as help shows it ("": it shows none); NULL: as it is */
+    bool no_help;                       /* not in help */
     bool no_qtree;                      /* not in info qtree: of a part of the device there */
     bool (*parse)(Device *d, const struct Property *p, const char *s, GError **err);
     char *(*print)(Device *d, const struct Property *p);

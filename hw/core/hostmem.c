@@ -7,14 +7,41 @@
 #include "hw/core/hostmem.h"
 #include "util/error.h"
 
-static const char *const types[] = { "memory-backend-ram", "memory-backend-memfd", "memory-backend-file", NULL };
+const char *const hostmem_types[] = { "memory-backend-file", "memory-backend-memfd", "memory-backend-ram", NULL };
 static const char *const known[] = { "id", "size", "mem-path", "share", "prealloc", "merge", "dump", "policy", "host-nodes", "align",
                                      "discard-data", "pmem", "readonly", "reserve", "hugetlb", "hugetlbsize", "seal",
                                      "prealloc-threads", "x-use-canonical-path-for-ramblock-id", NULL };
 
 bool hostmem_is_type(const char *type)
 {
-    return g_strv_contains(types, type);
+    return g_strv_contains(hostmem_types, type);
+}
+
+#define ROW(n, t, ...) { .name = n, .kind = PROP_STR, .type_name = t, __VA_ARGS__ }
+#define COMMON_A \
+    ROW("dump", "bool", .help = "Set to 'off' to exclude from core dump"), \
+    ROW("host-nodes", "int", .help = "Binds memory to the list of NUMA host nodes")
+#define COMMON_B \
+    ROW("policy", "HostMemPolicy", .help = "Set the NUMA policy"), \
+    ROW("prealloc-threads", "int", .help = "Number of CPU threads to use for prealloc"), \
+    ROW("prealloc", "bool", .help = "Preallocate memory")
+#define RESERVE ROW("reserve", "bool", .help = "Reserve swap space (or huge pages) if applicable")
+#define MERGE ROW("merge", "bool", .help = "Mark memory as mergeable")
+#define COMMON_C \
+    ROW("share", "bool", .help = "Mark the memory as private to QEMU or shared"), \
+    ROW("size", "int", .help = "Size of the memory region (ex: 500M)"), \
+    ROW("x-use-canonical-path-for-ramblock-id", "bool"), { 0 }
+
+const Property *hostmem_props(const char *type)
+{
+    static const Property ram[] = { COMMON_A, MERGE, COMMON_B, RESERVE, COMMON_C };
+    static const Property file[] = { ROW("align", "int"), ROW("discard-data", "bool"), COMMON_A, ROW("mem-path", "string"), MERGE,
+                                     ROW("pmem", "bool"), COMMON_B, ROW("readonly", "bool"), RESERVE, COMMON_C };
+    static const Property memfd[] = { COMMON_A, ROW("hugetlb", "bool", .help = "Use huge pages"),
+                                      ROW("hugetlbsize", "int", .help = "Huge pages size (ex: 2M, 1G)"), MERGE, COMMON_B, RESERVE,
+                                      ROW("seal", "bool", .help = "Seal growing & shrinking"), COMMON_C };
+
+    return !strcmp(type, "memory-backend-ram") ? ram : !strcmp(type, "memory-backend-file") ? file : memfd;
 }
 
 MemBackend *hostmem_find(Machine *m, const char *id)

@@ -15,6 +15,9 @@ typedef struct MemBackend {
 
 /* Is this -object type one of ours? */
 bool hostmem_is_type(const char *type);
+/* All types, NULL-terminated; the properties of one (kinds and type names for help and introspection), ended by {0}. */
+extern const char *const hostmem_types[];
+const Property *hostmem_props(const char *type);
 /* Takes an -object's options (qom-type is already known); the memory itself is made by hostmem_take. */
 bool hostmem_add(Machine *m, const char *type, Opts *o, GError **err);
 MemBackend *hostmem_find(Machine *m, const char *id);

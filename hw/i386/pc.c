@@ -187,22 +187,35 @@ static bool pc_init(Machine *m, GError **err)
 #define BOOL_PROP(n, h) { .name = n, .kind = PROP_BOOL, .type_name = "bool", .help = h }
 #define TRI_PROP(n, h) { .name = n, .kind = PROP_ON_OFF_AUTO, .type_name = "OnOffAuto", .help = h }
 
+#define TEXT_PROP(n, h) { .name = n, .kind = PROP_STR, .type_name = "string", .help = h }
+
+/* In the order of the lines "name=<type>". */
 static const Property pc_props[] = {
     TRI_PROP("acpi", "Enable ACPI"),
+    TEXT_PROP("append", "Linux kernel command line"),
+    TEXT_PROP("dtb", "Linux kernel device tree file"),
     BOOL_PROP("dump-guest-core", "Include guest memory in a core dump"),
-    { .name = "firmware", .kind = PROP_STR, .help = "Firmware image" },
+    TEXT_PROP("firmware", "Firmware image"),
+    BOOL_PROP("graphics", "Set on/off to enable/disable graphics emulation"),
     BOOL_PROP("hpet", "Enable/disable high precision event timer emulation"),
     BOOL_PROP("i8042", NULL),
-    { .name = "max-ram-below-4g", .kind = PROP_SIZE, .type_name = "size", .help = "Most RAM below 4 GiB" },
+    TEXT_PROP("initrd", "Linux initial ramdisk file"),
+    TEXT_PROP("kernel", "Linux kernel image file"),
+    { .name = "max-ram-below-4g", .kind = PROP_SIZE, .type_name = "size",
+      .help = "Maximum ram below the 4G boundary (32bit boundary)" },
     BOOL_PROP("mem-merge", "Enable/disable memory merge support"),
-    TRI_PROP("pit", "Enable i8254 PIT"),
+    { .name = "memory-backend", .kind = PROP_STR, .type_name = "link<memory-backend>",
+      .help = "Set RAM backendValid value is ID of hostmem based backend" },
     TRI_PROP("pic", "Enable i8259 PIC"),
+    TRI_PROP("pit", "Enable i8254 PIT"),
     { .name = "smbios-entry-point-type", .kind = PROP_STR, .type_name = "str", .help = "SMBIOS Entry Point type [32, 64]" },
     BOOL_PROP("smbus", "Enable/disable system management bus"),
     TRI_PROP("smm", "Enable SMM"),
+    BOOL_PROP("usb", "Set on/off to enable/disable usb"),
     TRI_PROP("vmport", "Enable vmport (pc & q35)"),
-    { .name = "x-oem-id", .kind = PROP_STR, .help = "OEM id of the ACPI tables, up to 6 characters" },
-    { .name = "x-oem-table-id", .kind = PROP_STR, .help = "OEM table id of the ACPI tables, up to 8 characters" },
+    TEXT_PROP("x-oem-id", "Override the default value of field OEMID in ACPI table header.The string may be up to 6 bytes in size"),
+    TEXT_PROP("x-oem-table-id",
+              "Override the default value of field OEM Table ID in ACPI table header.The string may be up to 8 bytes in size"),
     { 0 }
 };
 

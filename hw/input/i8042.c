@@ -413,7 +413,7 @@ static const Property i8042_props[] = {
 };
 
 const DeviceType i8042_type = {
-    .name = "i8042", .desc = "keyboard controller", .bus = "ISA", .category = CAT_INPUT, .size = sizeof(I8042),
+    .name = "i8042", .bus = "ISA", .category = CAT_INPUT, .size = sizeof(I8042),
     .props = i8042_props, .state = &i8042_state, .realize = i8042_realize, .reset = i8042_reset,
     .input = i8042_input, .inputs = 2,
     .gpios = (const GpioInfo[]){ { "ps2-mouse-input-irq", 1, 0 }, { "ps2-kbd-input-irq", 1, 0 }, { "", 0, 2 }, { "a20", 0, 1 }, {0} },

@@ -35,7 +35,7 @@ static const Property debug_exit_props[] = {
 };
 
 const DeviceType isa_debug_exit_type = {
-    .name = "isa-debug-exit", .desc = "ends vmemu", .bus = "ISA", .size = sizeof(DebugExit), .props = debug_exit_props,
+    .name = "isa-debug-exit", .bus = "ISA", .size = sizeof(DebugExit), .props = debug_exit_props,
     .realize = debug_exit_realize,
     .host = (const Field[]) { HOST(DebugExit, dev), HOST(DebugExit, iobase), HOST(DebugExit, iosize), {0} },
 };

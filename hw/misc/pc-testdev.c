@@ -114,7 +114,7 @@ static void testdev_unrealize(Device *d)
 }
 
 const DeviceType pc_testdev_type = {
-    .name = "pc-testdev", .desc = "test device", .bus = "ISA", .size = sizeof(TestDev), .realize = testdev_realize,
+    .name = "pc-testdev", .bus = "ISA", .size = sizeof(TestDev), .realize = testdev_realize,
     .unrealize = testdev_unrealize,
     .host = (const Field[]) { HOST(TestDev, dev), LOCAL(TestDev, latch), LOCAL(TestDev, iomem_buf), HOST(TestDev, iomem), {0} },
 };

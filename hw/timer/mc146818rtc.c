@@ -339,7 +339,7 @@ static const Property rtc_props[] = {
 };
 
 const DeviceType rtc_type = {
-    .name = "mc146818rtc", .desc = "real-time clock", .bus = "ISA", .size = sizeof(Rtc), .props = rtc_props,
+    .name = "mc146818rtc", .bus = "ISA", .size = sizeof(Rtc), .props = rtc_props,
     .state = &rtc_state, .realize = rtc_realize, .reset = rtc_reset,
     .gpios = (const GpioInfo[]){ { "", 0, 1 }, {0} },
 };

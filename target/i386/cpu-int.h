@@ -4,7 +4,9 @@
 #include "target/i386/cpu.h"
 #include "target/i386/model.h"
 
-extern const Property x86_cpu_props[];
+/* Those of the models host and max; behind the first two, those of all others. */
+extern const Property x86_max_props[];
+#define x86_cpu_props (x86_max_props + 2)
 extern const StateTable x86_cpu_state;
 extern const VcpuOps x86_vcpu_ops, x86_vcpu_ops_user_pic, x86_vcpu_ops_user_apic;
 

@@ -242,14 +242,15 @@ static void reset_hook(Device *d)
     x86_cpu_reset(DEVICE(d, X86Cpu));
 }
 
-#define TYPE(n) { \
-    .name = n "-x86_64-cpu", .category = CAT_CPU, .hotplug = true, .no_bus = true, .size = sizeof(X86Cpu), .props = x86_cpu_props, \
+#define TYPE_OF(n, p) { \
+    .name = n "-x86_64-cpu", .category = CAT_CPU, .hotplug = true, .no_bus = true, .size = sizeof(X86Cpu), .props = (p), \
     .state = &x86_cpu_state, .realize = x86_cpu_realize, .unrealize = x86_cpu_unrealize, .reset = reset_hook },
+#define TYPE(n) TYPE_OF(n, x86_max_props + 2)
 #define MODEL(n, ...) TYPE(n)
 #define MODEL_ALIAS(n, v, m) TYPE(n)
 const DeviceType x86_cpu_types[] = {
 #include "target/i386/models.def"
-    TYPE("base") TYPE("host") TYPE("max")
+    TYPE("base") TYPE_OF("host", x86_max_props) TYPE_OF("max", x86_max_props)
 };
 #undef MODEL
 #undef MODEL_ALIAS
