@@ -6,6 +6,8 @@
 #include "cli/cli.h"
 #include "cli/process.h"
 #include "hw/display/display.h"
+#include "migration/migration.h"
+#include "migration/sections.h"
 #include "monitor/monitor.h"
 #include "util/error.h"
 
@@ -19,8 +21,8 @@ static bool complete(Cli *c, const MachineType *t, GError **err)
         cfg->smp.sockets = cfg->smp.dies = cfg->smp.cores = cfg->smp.threads = 1;
     }
     if (cfg->smp.max_cpus > t->max_cpus)
-        return error_set(err, "-smp: Invalid SMP CPUs %u. The max CPUs supported by machine '%s' is %u", cfg->smp.max_cpus,
-                         t->name, t->max_cpus);
+        return error_set(err, "Invalid SMP CPUs %u. The max CPUs supported by machine '%s' is %u", cfg->smp.max_cpus, t->name,
+                         t->max_cpus);
     if (!cfg->ram_size)
         cfg->ram_size = t->default_ram_size;
     cfg->ram_size = (cfg->ram_size + 8191) & ~8191ull;
@@ -68,6 +70,9 @@ static bool build(Cli *c, Machine *m, GError **err)
         return false;
     set_hosts(m);
     monitor_init(m, &host);
+    migration_init(m, monitor_take_fd);
+    if (c->incoming && !incoming_prepare(m, c->incoming, !c->stopped, err))
+        return false;
     if (c->display.type == DISPLAY_UNSET)
         display_default(&c->display);
     if (c->display.type == DISPLAY_SDL)
@@ -89,12 +94,14 @@ static int run(Cli *c, Machine *m, GError **err)
     if (c->pidfile && !process_write_pid(c->pidfile, err))
         return 1;
     process_catch_signals(m);
-    warnings_release(true);
     if (!process_ready(err))
         return 1;
-    if (!c->stopped)
+    if (c->incoming && !incoming_start(m, err))
+        return 1;
+    if (!c->stopped && !c->incoming)
         machine_start(m);
     machine_main_loop(m);
+    migration_cleanup();
     return machine_exit_status(m);
 }
 
@@ -125,7 +132,6 @@ int main(int argc, char **argv)
     int status = 1;
 
     error_set_program(argv[0]);
-    warnings_hold();
     if (!cli_parse(c, argc, argv, &err))
         goto out;
     status = 0;
@@ -135,15 +141,20 @@ int main(int argc, char **argv)
         puts("vmemu version " CONFIG_VERSION " (compatible with QEMU 7.2)");
         goto out;
     }
+    if (c->dump_vmstate) {
+        const MachineType *t = machine_type_find(c->cfg->type);
+
+        status = dump_vmstate(t ? t->name : "", c->dump_vmstate, &err) ? 0 : 1;
+        goto out;
+    }
     if (c->write_config && !cli_write_config(c, c->write_config, argc, argv, &err)) {
         status = 1;
         goto out;
     }
     status = start(c, &err);
 out:
-    warnings_release(!err);
     if (err)
-        error_report_line(err);
+        error_report("%s", err->message);
     fflush(stdout);
     return err ? 1 : status;
 }

@@ -171,6 +171,15 @@ const BlkStats *blk_stats(const BlockBackend *blk);
 void blk_acct_invalid(BlockBackend *blk, BlkAcct what);
 void blk_acct_merged(BlockBackend *blk, BlkAcct what, unsigned n);
 
+/* ---- Migration: who owns the images ----------------------------------------------------------------------- */
+
+/* While inactive, images are another process's: no locks are held, nothing is written, what was read may be stale.
+ * A target starts so (before the first image is opened); a source becomes so at switch-over, with nothing in flight. */
+void block_start_inactive(void);
+bool block_is_inactive(void);
+bool block_inactivate_all(GError **err);        /* writes everything back, then drops the locks; on failure all is as before */
+bool block_activate_all(GError **err);          /* takes the locks, reads metadata anew; on failure they stay inactive */
+
 /* ---- For the command line and the board ------------------------------------------------------------------ */
 
 typedef enum BlkIf { BLK_IF_DEFAULT = -1, BLK_IF_NONE, BLK_IF_IDE, BLK_IF_SCSI, BLK_IF_FLOPPY, BLK_IF_PFLASH, BLK_IF_MTD,

@@ -190,6 +190,10 @@ static bool file_perm_check(BlockNode *n, unsigned perm, unsigned shared, GError
     FileState *s = n->state;
     GError *e = NULL;
 
+    if (block_is_inactive()) {
+        perm = 0;
+        shared = PERM_ALL;
+    }
     if (!s->locking || ((s->perm | perm) == s->perm && (s->shared & shared) == s->shared))
         return true;
     if (file_lock_add(s->fd, s->perm | perm, ~s->shared | ~shared, &e) &&
@@ -205,10 +209,25 @@ static void file_perm_set(BlockNode *n, unsigned perm, unsigned shared)
 {
     FileState *s = n->state;
 
+    if (block_is_inactive()) {
+        perm = 0;
+        shared = PERM_ALL;
+    }
     if (s->locking && (perm != s->perm || shared != s->shared) && (s->perm & ~perm || shared & ~s->shared))
         file_lock_keep(s->fd, perm, ~shared);
     s->perm = perm;
     s->shared = shared;
+}
+
+/* Another process has had the file. */
+static bool file_activate(BlockNode *n, GError **err)
+{
+    int64_t length = fd_length(n->state);
+
+    if (length < 0)
+        return error_set_errno(err, (int)length, "Could not get the size of '%s'", n->filename);
+    node_set_length(n, length);
+    return true;
 }
 
 static void file_perm_abort(BlockNode *n)
@@ -540,7 +559,7 @@ static const CreateOpt create_opts[] = {
     .co_discard = file_co_discard, .co_flush = file_co_flush, .co_truncate = file_co_truncate, \
     .co_status = file_co_status, .allocated = file_allocated, .refresh_limits = file_limits, \
     .zero_flags = BLK_MAY_UNMAP, .perm_check = file_perm_check, .perm_set = file_perm_set, \
-    .perm_abort = file_perm_abort
+    .perm_abort = file_perm_abort, .activate = file_activate
 
 const BlockDriver driver_file = {
     .name = "file", COMMON, .create_opts = create_opts, .create = file_do_create,

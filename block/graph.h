@@ -162,6 +162,10 @@ typedef struct BlockDriver {
     bool (*snapshot_delete)(BlockNode *n, const char *id_or_name, GError **err);
     bool (*set_backing)(BlockNode *n, const char *file, const char *fmt, GError **err);
     int (*co_vmstate)(BlockNode *n, int64_t offset, const IoVec *v, size_t bytes, bool write);
+
+    /* Migration, both in a coroutine: nothing is left to write; whatever was read from the image may have changed. */
+    int (*inactivate)(BlockNode *n);
+    bool (*activate)(BlockNode *n, GError **err);
 } BlockDriver;
 
 typedef struct TrackedRequest {

@@ -150,6 +150,11 @@ static bool repair_dirty(Qcow2 *q, GError **err)
     return ret == 0 || error_set_errno(err, ret, "Could not repair dirty image");
 }
 
+static bool put_in_order(Qcow2 *q, GError **err)
+{
+    return clear_unknown(q, err) && (!(q->incompatible & INCOMPAT_DIRTY) || repair_dirty(q, err));
+}
+
 static bool qcow2_open(BlockNode *n, json_t *opts, unsigned flags, GError **err)
 {
     Qcow2 *q = n->state;
@@ -161,24 +166,29 @@ static bool qcow2_open(BlockNode *n, json_t *opts, unsigned flags, GError **err)
     q->slice_size = MIN(q->cluster_size, 4096);
     if (!take_options(q, opts, flags, err) || !open_data_file(q, opts, err) || !qcow2_read_snapshots(q, err))
         return false;
-    if (n->read_only || (flags & OPEN_CHECK))
+    if (n->read_only || (flags & OPEN_CHECK) || block_is_inactive())
         return true;
-    if (!clear_unknown(q, err))
-        return false;
-    return !(q->incompatible & INCOMPAT_DIRTY) || repair_dirty(q, err);
+    return put_in_order(q, err);
 }
 
-static void qcow2_close(BlockNode *n)
+static int write_all_back(BlockNode *n)
 {
     Qcow2 *q = n->state;
+    int ret;
 
-    if (q->l2c.hash && !n->broken && node_writable(n)) {
-        co_mutex_lock(&q->lock);
-        /* twice: what the first makes free is counted by the second */
-        if (qcow2_flush_locked(q) == 0 && (q->rbc.n_dirty || q->pending->len))
-            qcow2_flush_locked(q);
-        co_mutex_unlock(&q->lock);
-    }
+    if (!q->l2c.hash || n->broken || !node_writable(n))
+        return 0;
+    co_mutex_lock(&q->lock);
+    /* twice: what the first makes free is counted by the second */
+    ret = qcow2_flush_locked(q);
+    if (ret == 0 && (q->rbc.n_dirty || q->pending->len))
+        ret = qcow2_flush_locked(q);
+    co_mutex_unlock(&q->lock);
+    return ret;
+}
+
+static void free_state(Qcow2 *q)
+{
     slice_cache_free(&q->l2c);
     slice_cache_free(&q->rbc);
     qcow2_free_snapshots(q);
@@ -193,6 +203,50 @@ static void qcow2_close(BlockNode *n)
         g_hash_table_destroy(q->metadata);
     if (q->pending)
         g_array_free(q->pending, TRUE);
+}
+
+static void qcow2_close(BlockNode *n)
+{
+    write_all_back(n);
+    free_state(n->state);
+}
+
+/* ---- migration: another process has had the image */
+
+static int qcow2_inactivate(BlockNode *n)
+{
+    return write_all_back(n);
+}
+
+/* Everything that was read from the file is read again; options and children stay. */
+static bool qcow2_activate(BlockNode *n, GError **err)
+{
+    Qcow2 *q = n->state, old = *q;
+    int64_t length = n->length, now;
+
+    free_state(q);
+    memset(q, 0, sizeof *q);
+    q->node = n;
+    q->data_file = old.data_file;
+    q->pending = g_array_new(FALSE, FALSE, sizeof(PendingFree));
+    n->broken = true;                   /* unless all goes well */
+    if (!qcow2_read_header(q, n->flags, err) || !qcow2_read_snapshots(q, err))
+        return false;
+    if (q->cluster_bits != old.cluster_bits || q->data_file_raw != (old.data_file_raw && q->data_file))
+        return error_set(err, "qcow2: '%s' is another image than it was", n->filename);
+    q->slice_size = old.slice_size;
+    q->lazy_refcounts = old.lazy_refcounts;
+    q->discard_request = old.discard_request;
+    q->discard_snapshot = old.discard_snapshot;
+    q->discard_other = old.discard_other;
+    q->overlap_check = old.overlap_check;
+    slice_cache_init(&q->l2c, old.l2c.max);
+    slice_cache_init(&q->rbc, old.rbc.max);
+    now = n->length;
+    n->length = length;
+    node_set_length(n, now);
+    n->broken = false;
+    return n->read_only || put_in_order(q, err);
 }
 
 static int qcow2_co_flush(BlockNode *n)
@@ -296,4 +350,5 @@ const BlockDriver driver_qcow2 = {
     .zero_flags = BLK_MAY_UNMAP, .co_check = qcow2_co_check, .snapshot_list = qcow2_snapshot_list,
     .snapshot_create = qcow2_snapshot_create, .snapshot_goto = qcow2_snapshot_goto,
     .snapshot_delete = qcow2_snapshot_delete, .set_backing = qcow2_set_backing, .co_vmstate = qcow2_co_vmstate,
+    .inactivate = qcow2_inactivate, .activate = qcow2_activate,
 };

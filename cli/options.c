@@ -73,7 +73,7 @@ static bool opt_log_file(Cli *c, const char *option, const char *arg, GError **e
 static bool opt_vga(Cli *c, const char *option, const char *arg, GError **err)
 {
     static const char *const names[] = { "std", "none", NULL };
-    g_autofree char *hint = nearest_hint(arg, names);
+    const char *near = nearest_name(arg, names);
 
     if (!strcmp(arg, "help")) {
         puts("none                 no graphic card\nstd                  standard VGA (default)");
@@ -81,7 +81,8 @@ static bool opt_vga(Cli *c, const char *option, const char *arg, GError **err)
         return true;
     }
     if (strcmp(arg, "std") && strcmp(arg, "none"))
-        return error_set(err, "-vga %s: there is no such card%s; '-vga help' lists them", arg, hint);
+        return error_set(err, "-vga %s: there is no such card%s%s%s; '-vga help' lists them", arg,
+                         near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
     g_free(c->cfg->vga);
     c->cfg->vga = g_strdup(arg);
     return true;
@@ -115,16 +116,9 @@ static bool opt_no_shutdown(Cli *c, const char *option, const char *arg, GError 
     return true;
 }
 
-static bool add_global(Cli *c, const char *driver, const char *prop, const char *value, GError **err)
-{
-    c->cfg->globals = g_slist_append(c->cfg->globals, g_strdup_printf("%s.%s=%s", driver, prop, value));
-    return device_check_global(driver, prop, err);
-}
-
 static bool opt_global(Cli *c, const char *option, const char *arg, GError **err)
 {
-    const char *dot = strchr(arg, '.'), *eq = dot ? strchr(dot, '=') : NULL;
-    g_autofree char *name = NULL, *rest = NULL;
+    const char *dot = strchr(arg, '.');
 
     if (!strncmp(arg, "driver=", 7)) {
         g_autoptr(Opts) o = opts_parse(arg, NULL, err);
@@ -137,13 +131,13 @@ static bool opt_global(Cli *c, const char *option, const char *arg, GError **err
         value = opts_get(o, "value");
         if (!driver || !prop || !value)
             return error_set(err, "-global %s: driver=, property= and value= are all needed", arg);
-        return add_global(c, driver, prop, value, err);
+        c->cfg->globals = g_slist_append(c->cfg->globals, g_strdup_printf("%s.%s=%s", driver, prop, value));
+        return true;
     }
-    if (!eq)
+    if (!dot || !strchr(dot, '='))
         return error_set(err, "-global %s: expected DRIVER.PROPERTY=VALUE", arg);
-    name = g_strndup(arg, dot - arg);
-    rest = g_strndup(dot + 1, eq - dot - 1);
-    return add_global(c, name, rest, eq + 1, err);
+    c->cfg->globals = g_slist_append(c->cfg->globals, g_strdup(arg));
+    return true;
 }
 
 static bool opt_firmware_dir(Cli *c, const char *option, const char *arg, GError **err)
@@ -227,6 +221,9 @@ static const OptRow rows[] = {
     { "no-reboot", K_FN, 0, opt_no_reboot, NULL, "exit instead of rebooting" },
     { "no-shutdown", K_FN, 0, opt_no_shutdown, NULL, "stop instead of exiting when the guest powers off" },
     { "S", K_FLAG, C(stopped), NULL, NULL, "do not start the CPUs: 'cont' does" },
+    { "incoming", K_STR, C(incoming), NULL, "tcp:HOST:PORT|unix:PATH|fd:N|exec:COMMAND|file:PATH|stdio|defer",
+      "wait for a migration" },
+    { "dump-vmstate", K_STR, C(dump_vmstate), NULL, "FILE", "write the layout of all devices' state ('-': stdout)" },
     { "pidfile", K_STR, C(pidfile), NULL, "FILE", "write the process id there" },
     { "daemonize", K_FLAG, C(daemonize), NULL, NULL, "go into the background when all is set up" },
     { "nodefaults", K_CFG_FLAG, M(nodefaults), NULL, NULL, "no default devices" },
@@ -283,10 +280,7 @@ static bool apply(Cli *c, const OptRow *r, const char *arg, GError **err)
         g_array_append_val(*(GArray **)at, item);
         return true;
     case K_FN:
-        if (r->fn(c, r->name, arg, err))
-            return true;
-        error_prefix_option(err, r->name, arg);
-        return false;
+        return r->fn(c, r->name, arg, err);
     }
     g_assert_not_reached();
 }

@@ -1,6 +1,7 @@
 /* Commands that plug and unplug. */
 #include <string.h>
 #include "hw/core/machine.h"
+#include "migration/migration.h"
 #include "monitor/monitor-int.h"
 #include "monitor/qmp-schema.h"
 
@@ -8,7 +9,10 @@ static json_t *add_device(Monitor *mon, json_t *args, GError **err)
 {
     g_autofree char *text = json_dumps(args, JSON_COMPACT);
 
-    device_add_opts(mon_machine, text, true, err);
+    if (migration_is_idle())
+        device_add_opts(mon_machine, text, true, err);
+    else
+        error_set(err, "device_add not allowed while migrating");
     return NULL;
 }
 
@@ -25,6 +29,8 @@ static void hmp_device_add(Monitor *mon, json_t *args)
         device_list_help(out);
     else if (comma && (!strcmp(comma, ",help") || !strcmp(comma, ",?")))
         device_type_help(type, out, &err);
+    else if (!migration_is_idle())
+        error_set(&err, "device_add not allowed while migrating");
     else
         device_add_opts(mon_machine, opts, true, &err);
     mon_puts(mon, out->str);
@@ -42,6 +48,8 @@ static json_t *del_device(Monitor *mon, json_t *args, GError **err)
         error_set_class(err, ERR_DEVICE_NOT_FOUND, "Device '%s' not found", id);
     else if (!d->bus || !d->bus->type->request_unplug || !d->type->hotplug)
         error_set(err, "Device '%s' does not support hotplugging", d->type->name);
+    else if (!migration_is_idle())
+        error_set(err, "device_del not allowed while migrating");
     else if (d->unplugging)
         error_set(err, "Device %s is already in the process of unplug", id);
     else

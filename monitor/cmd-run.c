@@ -2,6 +2,7 @@
 #include <string.h>
 #include "block/block.h"
 #include "hw/core/machine.h"
+#include "migration/migration.h"
 #include "monitor/monitor-int.h"
 #include "monitor/qmp-schema.h"
 
@@ -19,6 +20,8 @@ static json_t *run_cont(Monitor *mon, json_t *args, GError **err)
     case RUN_RUNNING:
         return NULL;
     default:
+        if (incoming_pending(mon_machine, true) || !migration_activate_images(err))
+            return NULL;
         blk_iostatus_reset_all();
         machine_start(mon_machine);
         return NULL;
@@ -29,6 +32,8 @@ static json_t *run_stop(Monitor *mon, json_t *args, GError **err)
 {
     if (machine_is_running(mon_machine))
         machine_stop(mon_machine, RUN_PAUSED);
+    else
+        incoming_pending(mon_machine, false);
     return NULL;
 }
 

@@ -35,6 +35,27 @@ const QmpTypeRow qmp_types[] = {
       "command={arg-type:str ret-type:str *allow-oob:bool} "
       "event={arg-type:str}}" },
 
+    /* migration */
+    { "MigrationStatus", "<none|setup|cancelling|cancelled|active|postcopy-active|postcopy-paused|postcopy-recover|completed|failed|"
+      "colo|pre-switchover|device|wait-unplug>" },
+    { "MigrationCapability", "<xbzrle|rdma-pin-all|auto-converge|zero-blocks|compress|events|postcopy-ram|x-colo|release-ram|block|"
+      "return-path|pause-before-switchover|multifd|dirty-bitmaps|postcopy-blocktime|late-block-activate|x-ignore-shared|"
+      "validate-uuid|background-snapshot|zero-copy-send|postcopy-preempt>" },
+    { "MigrationCapabilityStatus", "{capability:MigrationCapability state:bool}" },
+    { "MultiFDCompression", "<none|zlib|zstd>" },
+    { "MigrationParameters", "{*announce-initial:int *announce-max:int *announce-rounds:int *announce-step:int *compress-level:int "
+      "*compress-threads:int *compress-wait-thread:bool *decompress-threads:int *throttle-trigger-threshold:int "
+      "*cpu-throttle-initial:int *cpu-throttle-increment:int *cpu-throttle-tailslow:bool *tls-creds:str *tls-hostname:str "
+      "*tls-authz:str *max-bandwidth:int *downtime-limit:int *x-checkpoint-delay:int *block-incremental:bool "
+      "*multifd-channels:int *xbzrle-cache-size:int *max-postcopy-bandwidth:int *max-cpu-throttle:int "
+      "*multifd-compression:MultiFDCompression *multifd-zlib-level:int *multifd-zstd-level:int}" },
+    { "MigrationStats", "{transferred:int remaining:int total:int duplicate:int skipped:int normal:int normal-bytes:int "
+      "dirty-pages-rate:int mbps:num dirty-sync-count:int postcopy-requests:int page-size:int multifd-bytes:int "
+      "pages-per-second:int precopy-bytes:int downtime-bytes:int postcopy-bytes:int dirty-sync-missed-zero-copy:int}" },
+    { "XBZRLECacheStats", "{cache-size:int bytes:int pages:int cache-miss:int cache-miss-rate:num encoding-rate:num overflow:int}" },
+    { "MigrationInfo", "{*status:MigrationStatus *ram:MigrationStats *xbzrle-cache:XBZRLECacheStats *total-time:int "
+      "*expected-downtime:int *downtime:int *setup-time:int *cpu-throttle-percentage:int *error-desc:str *blocked-reasons:[str]}" },
+
     /* chardevs */
     { "ChardevInfo", "{label:str filename:str frontend-open:bool}" },
     { "FdsetInfo", "{fdset-id:int fds:[{fd:int *opaque:str}]}" },
@@ -115,6 +136,8 @@ const QmpEvent qmp_events[] = {
     { "ACPI_DEVICE_OST", "{info:{*device:str slot:str slot-type:<DIMM|CPU> source:int status:int}}" },
     { "GUEST_PANICKED", "{action:<pause|poweroff|run> *info:any}" },
     { "GUEST_CRASHLOADED", "{action:<pause|poweroff|run> *info:any}" },
+    { "MIGRATION", "{status:MigrationStatus}" },
+    { "MIGRATION_PASS", "{pass:int}" },
     { "POWERDOWN" },
     { "RESET", "{guest:bool reason:ShutdownCause}" },
     { "RESUME" },

@@ -226,10 +226,7 @@ static bool add_drive(Device *fdc, unsigned unit, GError **err)
     DEVICE(d, Floppy)->unit = unit;
     DEVICE(d, Floppy)->type = s->fd_type[unit];
     info->claimed = true;
-    if (device_realize(d, s->bus, err))
-        return true;
-    g_prefix_error(err, "%s", info->origin ? info->origin : "");
-    return false;
+    return device_realize(d, s->bus, err);
 }
 
 Device *fdc_create(Machine *m, Bus *isa, GError **err)

@@ -171,6 +171,7 @@ struct BusType {
     bool (*request_unplug)(Bus *b, Device *d, GError **err); /* device_del; NULL: cannot be unplugged */
     void (*reset)(Bus *b);
     const StateTable *state;            /* of the bus itself (PCIBUS, i2c_bus) */
+    bool state_late;                    /* in the stream it follows its parent's, instead of going before it */
     const InfoRow *info;                /* print gets the bus's parent device */
     size_t size;                        /* of the instance; Bus is its first member */
 };
@@ -207,9 +208,6 @@ struct Bus {                            /* first member of every bus struct */
 Device *device_new(Machine *m, const DeviceType *t, GError **err);
 /* Sets a property from text; err names property and device and, for a wrong name, the nearest. */
 bool device_set(Device *d, const char *prop, const char *value, GError **err);
-/* -global DRIVER.PROP=: has the type that property? A driver that is not known is worth a warning only, as with QEMU: scripts
- * set such for devices that may be there. */
-bool device_check_global(const char *driver, const char *prop, GError **err);
 void device_set_int(Device *d, const char *prop, int64_t value);    /* by the board: aborts on a wrong name */
 char *device_get(Device *d, const char *prop, GError **err);        /* as text; caller frees */
 /* Puts it on bus (NULL: none), maps its fixed ports, calls realize. On failure the device is freed. */

@@ -74,6 +74,7 @@ struct Machine {
     FlatView *mem_view, *io_view;
     unsigned map_depth;
     bool map_dirty;
+    bool log_ram;                       /* ram_log_start */
     GPtrArray *ram_blocks;              /* RamBlock *, in order of creation */
     GPtrArray *mem_backends;            /* MemBackend * (hostmem.h), as -object gave them */
     GArray *roms;                       /* roms.c's, or NULL */

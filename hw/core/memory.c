@@ -76,10 +76,11 @@ static Machine *machine_of(Region *r)
     return top->machine ? top->machine : r->owner ? r->owner->machine : NULL;
 }
 
-static void add_range(GArray *out, const FlatRange *fr)
+static void add_range(GArray *out, const FlatRange *fr, bool log)
 {
     Region *r = fr->region;
-    AccelRange a = { fr->first, fr->last - fr->first + 1, r->ram->host + r->ram_off + fr->off, fr->readonly, r->log_dirty };
+    AccelRange a = { fr->first, fr->last - fr->first + 1, r->ram->host + r->ram_off + fr->off, fr->readonly,
+                     r->log_dirty || (log && !fr->readonly) };
     uint64_t skip = -a.gpa & 4095;
     AccelRange *last = out->len ? &g_array_index(out, AccelRange, out->len - 1) : NULL;
 
@@ -107,7 +108,7 @@ static void update_accel_memory(Machine *m)
     ranges = g_array_new(false, false, sizeof(AccelRange));
     for (unsigned i = 0; i < m->mem_view->n; i++)
         if (m->mem_view->ranges[i].region->kind == REGION_RAM)
-            add_range(ranges, &m->mem_view->ranges[i]);
+            add_range(ranges, &m->mem_view->ranges[i], m->log_ram);
     accel->set_memory(0, (AccelRange *)(void *)ranges->data, ranges->len);
 }
 

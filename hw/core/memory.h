@@ -85,6 +85,12 @@ void region_dirty_sync(Region *r);
 bool region_dirty_test_clear(Region *r, uint64_t off, uint64_t size);
 void region_dirty_set(Region *r, uint64_t off, uint64_t size);
 
+/* While a migration runs KVM logs writes to all RAM; sync moves what it saw into the blocks' dirty_migration bits (and
+ * the display's). Blocks get those bits from the caller, before or after start. */
+void ram_log_start(Machine *m);
+void ram_log_stop(Machine *m);
+void ram_log_sync(Machine *m);
+
 /* A doorbell: a write of `size` bytes (0: any) of `match` (NULL: any value) at off signals fd (an eventfd). */
 void region_add_ioeventfd(Region *r, uint64_t off, unsigned size, const uint64_t *match, int fd);
 void region_del_ioeventfd(Region *r, uint64_t off, unsigned size, const uint64_t *match, int fd);

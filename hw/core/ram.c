@@ -1,8 +1,7 @@
 /*
  * RAM blocks: host memory that a guest sees, and the display's dirty bits.
  *
- * Memory comes into being as the guest touches it. Without MAP_NORESERVE the kernel refuses at once what this host can never
- * give (see vm.overcommit_memory in proc(5)).
+ * Memory is reserved with MAP_NORESERVE and comes into being as the guest touches it.
  */
 #include <errno.h>
 #include <string.h>
@@ -16,7 +15,7 @@
 static void *reserve(uint64_t size)
 {
     uint64_t slack = size >= HUGE_PAGE ? HUGE_PAGE : 0;
-    uint8_t *p = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *q;
+    uint8_t *p = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *q;
 
     if (p == MAP_FAILED || !slack)
         return p;
@@ -102,17 +101,19 @@ void region_log_dirty(Region *r, bool on)
 static void sync_range(const FlatRange *fr)
 {
     RamBlock *b = fr->region->ram;
-    uint64_t off = fr->region->ram_off + fr->off, size = fr->last - fr->first + 1, pages = (size + 4095) / 4096;
+    uint64_t skip = -fr->first & 4095, off = fr->region->ram_off + fr->off + skip, size = fr->last - fr->first + 1;
+    uint64_t pages;
     g_autofree unsigned long *bits = NULL;
 
-    if ((off | fr->first) & 4095)
+    if (size <= skip || (off & 4095))
         return;
-    bits = g_new0(unsigned long, (pages + 63) / 64);
-    if (!accel->dirty_get(fr->first, size & ~4095ull, bits))
+    pages = (size - skip) / 4096;
+    bits = g_new0(unsigned long, pages / 64 + 1);
+    if (!accel->dirty_get(fr->first + skip, pages * 4096, bits))
         return;
-    for (uint64_t i = 0; i < pages; i++)
-        if (bits[i / 64] >> (i % 64) & 1)
-            ram_mark_dirty(b, off + i * 4096, 4096);
+    for (uint64_t w = 0; w <= pages / 64; w++)
+        for (unsigned long rest = bits[w]; rest; rest &= rest - 1)
+            ram_mark_dirty(b, off + (w * 64 + __builtin_ctzl(rest)) * 4096, 4096);
 }
 
 void region_dirty_sync(Region *r)
@@ -146,4 +147,27 @@ void region_dirty_set(Region *r, uint64_t off, uint64_t size)
 {
     if (size)
         ram_mark_dirty(r->ram, r->ram_off + off, size);
+}
+
+/* ---- Migration's dirty bits ---- */
+
+void ram_log_start(Machine *m)
+{
+    m->log_ram = true;
+    map_changed(m);
+}
+
+void ram_log_stop(Machine *m)
+{
+    m->log_ram = false;
+    map_changed(m);
+}
+
+void ram_log_sync(Machine *m)
+{
+    if (!accel || !accel->dirty_get)
+        return;
+    for (unsigned i = 0; i < m->mem_view->n; i++)
+        if (m->mem_view->ranges[i].region->kind == REGION_RAM)
+            sync_range(&m->mem_view->ranges[i]);
 }

@@ -157,18 +157,26 @@ void state_save(const StateTable *t, void *obj, GByteArray *out)
 /* ---- Loading ---- */
 
 typedef struct Reader {
-    const uint8_t *p, *end;
+    StateInput *in;
     const char *where;
     GError **err;
 } Reader;
 
+/* At least n bytes are there? */
+static inline bool have(Reader *r, size_t n)
+{
+    StateInput *in = r->in;
+
+    return G_LIKELY((size_t)(in->end - in->p) >= n) || (in->more && in->more(in, n));
+}
+
 static bool get_be(Reader *r, unsigned n, uint64_t *v)
 {
-    if ((size_t)(r->end - r->p) < n)
+    if (!have(r, n))
         return false;
     *v = 0;
     while (n--)
-        *v = *v << 8 | *r->p++;
+        *v = *v << 8 | *r->in->p++;
     return true;
 }
 
@@ -258,9 +266,12 @@ static bool load_field(Reader *r, const Field *f, void *obj)
     case F_STRUCT:
         return load_structs(r, f, obj, p);
     case F_UNUSED:
-        if ((size_t)(r->end - r->p) < f->size)
-            return cut_short(r, f);
-        r->p += f->size;
+        for (size_t left = f->size, n; left; left -= n) {
+            n = MIN(left, 4096);
+            if (!have(r, n))
+                return cut_short(r, f);
+            r->in->p += n;
+        }
         return true;
     case F_VIRTUAL:
         if (!get_be(r, f->wire, &v))
@@ -281,25 +292,31 @@ static const StateTable *find_subsection(const StateTable *t, const char *name, 
     return NULL;
 }
 
+/* The length of the name of the subsection that stands next, name and all within reach; 0: none does. */
+static size_t next_subsection(Reader *r)
+{
+    if (!have(r, 1) || *r->in->p != SUBSECTION || !have(r, 2) || !have(r, 2 + r->in->p[1] + 4))
+        return 0;
+    return r->in->p[1];
+}
+
 /* A subsection of t stands next? Its name begins with t's own name, as QEMU's do; else it belongs further out. */
 static bool load_subsections(const StateTable *t, void *obj, Reader *r)
 {
-    while (r->end - r->p >= 2 && *r->p == SUBSECTION) {
-        size_t len = r->p[1];
-        const char *name = (const char *)r->p + 2, *outer = r->where;
-        const StateTable *s;
+    size_t len;
+
+    while ((len = next_subsection(r))) {
+        const char *name = (const char *)r->in->p + 2, *outer = r->where;
+        const StateTable *s = find_subsection(t, name, len);
         uint64_t version = 0;
         bool ok;
 
-        if ((size_t)(r->end - r->p) < 2 + len + 4)
-            return true;        /* not a subsection: the caller finds out */
-        s = find_subsection(t, name, len);
         if (!s) {
             if (len < strlen(t->name) || memcmp(name, t->name, strlen(t->name)))
                 return true;
             return error_set(r->err, "%s: unknown subsection '%.*s'", outer, (int)len, name);
         }
-        r->p += 2 + len;
+        r->in->p += 2 + len;
         get_be(r, 4, &version);
         if ((int)version > s->version || (int)version < s->min_version)
             return error_set(r->err, "%s: subsection '%s' has version %d, %d was expected", outer, s->name,
@@ -326,24 +343,28 @@ static bool load_table(const StateTable *t, void *obj, int version, Reader *r)
     return load_subsections(t, obj, r) && (!t->loaded || t->loaded(obj, version, r->err));
 }
 
+bool state_load_from(const StateTable *t, void *obj, int version, StateInput *in, const char *where, GError **err)
+{
+    g_autoptr(GError) local = NULL;
+    Reader r = { in, where, &local };
+
+    if (version > t->version || version < t->min_version)
+        return error_set(err, "%s: version %d is not supported (%d to %d are)", where, version, t->min_version, t->version);
+    if (load_table(t, obj, version, &r))
+        return true;
+    if (local)
+        g_propagate_error(err, g_steal_pointer(&local));
+    else
+        error_set(err, "%s: the state is not valid", where);
+    return false;
+}
+
 gssize state_load(const StateTable *t, void *obj, int version, const uint8_t *data, size_t len, const char *where,
                   GError **err)
 {
-    g_autoptr(GError) local = NULL;
-    Reader r = { data, data + len, where, &local };
+    StateInput in = { data, data + len, NULL };
 
-    if (version > t->version || version < t->min_version) {
-        error_set(err, "%s: version %d is not supported (%d to %d are)", where, version, t->min_version, t->version);
-        return -1;
-    }
-    if (!load_table(t, obj, version, &r)) {
-        if (local)
-            g_propagate_error(err, g_steal_pointer(&local));
-        else
-            error_set(err, "%s: the state is not valid", where);
-        return -1;
-    }
-    return r.p - data;
+    return state_load_from(t, obj, version, &in, where, err) ? in.p - data : -1;
 }
 
 /* ---- Printing ---- */

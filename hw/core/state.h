@@ -99,6 +99,13 @@ void state_save(const StateTable *t, void *obj, GByteArray *out);
 /* Loads from data; returns the bytes used, or -1 with err. Subsections are recognised by name; an unknown one is an
  * error that names it. `where` begins the error text ("serial/0"). */
 gssize state_load(const StateTable *t, void *obj, int version, const uint8_t *data, size_t len, const char *where, GError **err);
+/* The same from a stream: p..end is what is there now; more gets at least n bytes (n <= 4096) to p, or returns false.
+ * p moves on with what is used. */
+typedef struct StateInput {
+    const uint8_t *p, *end;
+    bool (*more)(struct StateInput *in, size_t n);
+} StateInput;
+bool state_load_from(const StateTable *t, void *obj, int version, StateInput *in, const char *where, GError **err);
 /* One "  name value" line a row. */
 void state_print(const StateTable *t, const void *obj, GString *out);
 /* Checks that every byte of the struct is a row or padding; appends a line for each fault and returns their number. */

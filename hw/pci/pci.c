@@ -403,7 +403,7 @@ static bool bus_master(Device *d)
 const BusType pci_bus_type = {
     .name = "PCI", .print_dev = pci_print_dev, .fw_path = pci_fw_path, .dev_path = dev_path, .bus_master = bus_master,
     .plug = bus_plug, .plugged = bus_plugged, .unplug = bus_unplug, .request_unplug = bus_request_unplug, .reset = bus_reset,
-    .state = &pci_bus_state, .info = pci_bus_info, .size = sizeof(PciBus),
+    .state = &pci_bus_state, .state_late = true, .info = pci_bus_info, .size = sizeof(PciBus),
 };
 
 const DeviceType pci_device_type = { .name = "pci-device", .bus = "PCI", .internal = true, .size = sizeof(PciDevice), .props = pci_props };

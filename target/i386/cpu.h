@@ -44,7 +44,7 @@ X86Cpu *x86_cpu_plug(Machine *m, unsigned index, GError **err);
 extern const DeviceType x86_cpu_types[];
 extern const unsigned x86_cpu_type_count;
 /* The internal types: LAPIC, kvmclock, cpu_common. */
-extern const DeviceType x86_lapic_type, x86_apic_type, x86_kvmclock_type, x86_cpu_common_type;
+extern const DeviceType x86_lapic_type, x86_apic_type, x86_kvmclock_type, x86_vapic_type, x86_cpu_common_type;
 
 X86Cpu *x86_cpu(Machine *m, unsigned i);        /* of m->vcpus; NULL: no such */
 static inline X86Cpu *x86_cpu_of(Vcpu *v) { return v->cpu; }

@@ -1,0 +1,193 @@
+/*
+ * Receiving another machine: -incoming and migrate_incoming.
+ *
+ * A thread reads the stream; when it is through, the main thread takes the images over and lets the guest go on as the
+ * source's run state says. Until then the images are opened without locks and nothing is written to them. A stream that
+ * can't be loaded ends the program with status 1, and a message that names section, field and value.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <glib-unix.h>
+#include "block/block.h"
+#include "migration/migration.h"
+#include "migration/params.h"
+#include "migration/savevm.h"
+#include "util/error.h"
+
+static struct Incoming {
+    Machine *machine;
+    char *uri;                  /* NULL: there is nothing to come */
+    bool deferred;              /* migrate_incoming will say from where */
+    bool start;                 /* let the guest run afterwards, if it did */
+    MigUri from;
+    int fd;                     /* listening, or of fd: */
+    guint source;
+    MigStream *stream;
+    LoadResult result;
+    GError *err;
+    bool ok;
+} in = { .fd = -1 };
+
+static void tell(const char *status)
+{
+    if (migration_cap(CAP_EVENTS))
+        machine_event(in.machine, "MIGRATION", "{s:s}", "status", status);
+}
+
+bool migration_activate_images(GError **err)
+{
+    return block_activate_all(err);
+}
+
+/* ---- The end ---- */
+
+static void fail(const char *what)
+{
+    tell("failed");
+    error_report("%s", what);
+    machine_request_exit(in.machine, 1);
+}
+
+static RunState next_state(void)
+{
+    RunState was = in.result.has_state ? in.result.state : RUN_RUNNING;
+
+    switch (was) {
+    case RUN_RUNNING:
+        return in.start ? RUN_RUNNING : RUN_PAUSED;
+    case RUN_INTERNAL_ERROR: case RUN_IO_ERROR: case RUN_SHUTDOWN: case RUN_SUSPENDED: case RUN_WATCHDOG: case RUN_GUEST_PANICKED:
+    case RUN_PRELAUNCH: case RUN_POSTMIGRATE:
+        return was;
+    default:
+        return RUN_PAUSED;
+    }
+}
+
+static void loaded(void *opaque)
+{
+    g_autoptr(GError) err = NULL;
+    Machine *m = in.machine;
+    RunState to;
+
+    if (!in.ok) {
+        stream_free(in.stream);
+        in.stream = NULL;
+        fail(in.err->message);
+        return;
+    }
+    to = next_state();
+    if ((to == RUN_RUNNING || !migration_cap(CAP_LATE_BLOCK_ACTIVATE)) && !block_activate_all(&err)) {
+        fail(err->message);
+        return;
+    }
+    stream_free(in.stream);     /* the source sees that we have it all */
+    in.stream = NULL;
+    g_clear_pointer(&in.uri, g_free);
+    if (to == RUN_RUNNING)
+        machine_start(m);
+    else
+        machine_stop(m, to);
+    tell("completed");
+}
+
+static void *load_thread(void *opaque)
+{
+    in.ok = load_stream(in.stream, in.machine, &in.result, &in.err);
+    main_loop_call(loaded, NULL);
+    return NULL;
+}
+
+static void begin(Channel *c)
+{
+    in.stream = stream_new(c);
+    tell("active");
+    g_thread_unref(g_thread_new("incoming", load_thread, NULL));
+}
+
+/* ---- The beginning ---- */
+
+static gboolean accepted(gint fd, GIOCondition cond, gpointer opaque)
+{
+    int s = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+
+    if (s < 0)
+        return G_SOURCE_CONTINUE;
+    in.source = 0;
+    close(fd);
+    in.fd = -1;
+    if (in.from.kind == URI_UNIX && in.from.addr.path && !in.from.addr.abstract)
+        unlink(in.from.addr.path);
+    begin(channel_accepted(s));
+    return G_SOURCE_REMOVE;
+}
+
+static bool open_uri(const char *uri, GError **err)
+{
+    Channel *c;
+
+    uri_clear(&in.from);
+    if (!uri_parse(&in.from, uri, true, err))
+        return false;
+    tell("setup");
+    if (in.from.kind == URI_TCP || in.from.kind == URI_UNIX) {
+        in.fd = uri_listen(&in.from, err);
+        if (in.fd < 0)
+            return false;
+        in.source = g_unix_fd_add(in.fd, G_IO_IN, accepted, NULL);
+        return true;
+    }
+    if (in.from.kind == URI_FD) {
+        char *end;
+
+        in.fd = strtol(in.from.text, &end, 10);
+        if (*end || end == in.from.text || in.fd < 0)
+            return error_set(err, "-incoming fd:%s: expected the number of a file descriptor", in.from.text);
+    }
+    c = channel_open_incoming(&in.from, in.fd, err);
+    if (c)
+        begin(c);
+    return c;
+}
+
+bool incoming_prepare(Machine *m, const char *uri, bool start, GError **err)
+{
+    MigUri u;
+    bool ok = uri_parse(&u, uri, true, err);
+
+    in.machine = m;
+    in.uri = g_strdup(uri);
+    in.start = start;
+    in.deferred = ok && u.kind == URI_DEFER;
+    uri_clear(&u);
+    block_start_inactive();
+    machine_stop(m, RUN_INMIGRATE);
+    return ok;
+}
+
+bool incoming_start(Machine *m, GError **err)
+{
+    return in.deferred || open_uri(in.uri, err);
+}
+
+bool incoming_by_command(const char *uri, GError **err)
+{
+    if (!in.uri && !in.machine)
+        return error_set(err, "'-incoming' was not specified on the command line");
+    if (!in.deferred)
+        return error_set(err, in.uri && in.fd < 0 && !in.stream ? "'-incoming defer' is required for migrate_incoming"
+                                                                : "The incoming migration has already been started");
+    if (!open_uri(uri, err))
+        return false;
+    in.deferred = false;
+    return true;
+}
+
+bool incoming_pending(Machine *m, bool start)
+{
+    if (machine_state(m) != RUN_INMIGRATE)
+        return false;
+    in.start = start;
+    return true;
+}

@@ -1,0 +1,238 @@
+/*
+ * Receiving guest memory. Nothing in the stream is trusted: names, offsets, sizes and flags are checked.
+ *
+ * Not taken: pages compressed by threads, RDMA.
+ */
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include "migration/format.h"
+#include "migration/ram.h"
+#include "util/error.h"
+
+struct RamLoad {
+    Machine *machine;
+    RamBlock *last;             /* of pages that name none */
+    GHashTable *written;        /* RamBlock -> bitmap of pages that may hold something */
+    bool listed;
+};
+
+RamLoad *ram_load_new(Machine *m)
+{
+    RamLoad *r = g_new0(RamLoad, 1);
+
+    r->machine = m;
+    r->written = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    return r;
+}
+
+void ram_load_free(RamLoad *r)
+{
+    if (!r)
+        return;
+    g_hash_table_unref(r->written);
+    g_free(r);
+}
+
+bool ram_load_complete(RamLoad *r, GError **err)
+{
+    return r->listed || error_set(err, "the stream has no guest memory");
+}
+
+/* ---- The list of blocks ---- */
+
+/* What the machine's start put into the block goes. */
+static void empty(RamLoad *r, RamBlock *b)
+{
+    uint64_t longs = b->max_size / MIG_PAGE / 64 + 1;
+    unsigned long *bits = g_new0(unsigned long, longs);
+    bool prealloc = r->machine->cfg && r->machine->cfg->mem_prealloc;
+
+    if (b->fd >= 0 || prealloc || madvise(b->host, b->max_size, MADV_DONTNEED) < 0)
+        memset(bits, 0xff, longs * sizeof(long));
+    g_hash_table_insert(r->written, b, bits);
+    if (b->dirty_display)
+        memset(b->dirty_display, 0xff, (b->max_size / MIG_PAGE + 63) / 64 * 8);
+}
+
+static bool set_size(RamBlock *b, uint64_t size, GError **err)
+{
+    if (size == b->size)
+        return true;
+    if (b->max_size == b->size || size > b->max_size || size % MIG_PAGE || !size)
+        return error_set(err, "ram: block '%s': its size 0x%" PRIx64 " differs from this machine's 0x%" PRIx64, b->name, size,
+                         b->size);
+    b->size = size;
+    return true;
+}
+
+static bool load_list(RamLoad *r, MigStream *s, uint64_t total, GError **err)
+{
+    char name[256];
+
+    while (total) {
+        RamBlock *b;
+        uint64_t size;
+
+        if (!get_text(s, name))
+            return stream_failed(s, err);
+        size = get_u64(s);
+        if (stream_error(s))
+            return stream_failed(s, err);
+        b = ram_block_find(r->machine, name);
+        if (!b)
+            return error_set(err, "ram: the stream has a block '%s', which this machine has not", name);
+        if (g_hash_table_contains(r->written, b))
+            return error_set(err, "ram: block '%s' comes twice", name);
+        if (!set_size(b, size, err))
+            return false;
+        if (size > total)
+            return error_set(err, "ram: block '%s' is larger than all blocks together", name);
+        empty(r, b);
+        total -= size;
+    }
+    for (unsigned i = 0; i < r->machine->ram_blocks->len; i++) {
+        RamBlock *b = g_ptr_array_index(r->machine->ram_blocks, i);
+
+        if (b->migrate && !g_hash_table_contains(r->written, b))
+            return error_set(err, "ram: the stream lacks block '%s', which this machine has", b->name);
+    }
+    r->listed = true;
+    return true;
+}
+
+/* ---- Pages ---- */
+
+static RamBlock *find_block(RamLoad *r, MigStream *s, uint64_t flags, uint64_t addr, GError **err)
+{
+    char name[256];
+
+    if (!(flags & RAM_CONTINUE)) {
+        if (!get_text(s, name)) {
+            stream_failed(s, err);
+            return NULL;
+        }
+        r->last = ram_block_find(r->machine, name);
+        if (!r->last || !g_hash_table_contains(r->written, r->last)) {
+            error_set(err, "ram: a page of block '%s', which is not in the list", name);
+            return NULL;
+        }
+    }
+    if (!r->last) {
+        error_set(err, "ram: a page of no block");
+        return NULL;
+    }
+    if (addr >= r->last->size) {
+        error_set(err, "ram: block '%s': offset 0x%" PRIx64 " is beyond its size of 0x%" PRIx64, r->last->name, addr, r->last->size);
+        return NULL;
+    }
+    return r->last;
+}
+
+static void fill(RamLoad *r, RamBlock *b, uint64_t addr, uint8_t byte)
+{
+    unsigned long *word = (unsigned long *)g_hash_table_lookup(r->written, b) + addr / MIG_PAGE / 64;
+    unsigned long bit = 1ul << addr / MIG_PAGE % 64;
+
+    if (!byte && !(*word & bit))
+        return;
+    memset(b->host + addr, byte, MIG_PAGE);
+    *word |= bit;
+}
+
+/* Runs of bytes that stay and bytes that change, each with its length in 7 bits a byte. */
+static bool apply_delta(RamBlock *b, uint64_t addr, const uint8_t *in, unsigned len)
+{
+    uint8_t *page = b->host + addr;
+    unsigned at = 0, i = 0;
+
+    while (i < len) {
+        for (unsigned change = 0; change < 2; change++) {
+            unsigned n;
+
+            if (i >= len)
+                return change == 1 && at <= MIG_PAGE;
+            n = in[i] & 0x7f;
+            if (in[i++] & 0x80) {
+                if (i >= len || in[i] & 0x80)
+                    return false;
+                n |= (unsigned)in[i++] << 7;
+            }
+            if (at + n > MIG_PAGE || (change && (!n || i + n > len)))
+                return false;
+            if (change) {
+                memcpy(page + at, in + i, n);
+                i += n;
+            }
+            at += n;
+        }
+    }
+    return true;
+}
+
+static bool load_delta(RamLoad *r, MigStream *s, RamBlock *b, uint64_t addr, GError **err)
+{
+    uint8_t delta[MIG_PAGE];
+    unsigned kind = get_u8(s), len = get_u16(s);
+
+    if (stream_error(s))
+        return stream_failed(s, err);
+    if (kind != 1 || len > MIG_PAGE)
+        return error_set(err, "ram: block '%s': a difference (XBZRLE) of kind %u and %u bytes", b->name, kind, len);
+    if (!get_bytes(s, delta, len))
+        return stream_failed(s, err);
+    if (!apply_delta(b, addr, delta, len))
+        return error_set(err, "ram: block '%s': the difference (XBZRLE) at 0x%" PRIx64 " makes no sense", b->name, addr);
+    ((unsigned long *)g_hash_table_lookup(r->written, b))[addr / MIG_PAGE / 64] |= 1ul << addr / MIG_PAGE % 64;
+    return true;
+}
+
+static bool load_page(RamLoad *r, MigStream *s, uint64_t addr, uint64_t flags, GError **err)
+{
+    RamBlock *b = find_block(r, s, flags, addr, err);
+
+    if (!b)
+        return false;
+    switch (flags & ~(uint64_t)RAM_CONTINUE) {
+    case RAM_ZERO:
+        fill(r, b, addr, get_u8(s));
+        break;
+    case RAM_PAGE:
+        ((unsigned long *)g_hash_table_lookup(r->written, b))[addr / MIG_PAGE / 64] |= 1ul << addr / MIG_PAGE % 64;
+        get_bytes(s, b->host + addr, MIG_PAGE);
+        break;
+    case RAM_XBZRLE:
+        return load_delta(r, s, b, addr, err);
+    }
+    return !stream_error(s) || stream_failed(s, err);
+}
+
+bool ram_load_section(RamLoad *r, MigStream *s, int version, GError **err)
+{
+    if (version != RAM_VERSION)
+        return error_set(err, "ram: version %d is not supported (%d is)", version, RAM_VERSION);
+    for (;;) {
+        uint64_t v = get_u64(s), flags = v & (MIG_PAGE - 1), addr = v & ~(uint64_t)(MIG_PAGE - 1);
+
+        if (stream_error(s))
+            return stream_failed(s, err);
+        switch (flags & ~(uint64_t)RAM_CONTINUE) {
+        case RAM_MEM_SIZE:
+            if (r->listed)
+                return error_set(err, "ram: a second list of blocks");
+            if (!load_list(r, s, addr, err))
+                return false;
+            break;
+        case RAM_ZERO: case RAM_PAGE: case RAM_XBZRLE:
+            if (!load_page(r, s, addr, flags, err))
+                return false;
+            break;
+        case RAM_EOS:
+            return true;
+        case RAM_COMPRESSED:
+            return error_set(err, "ram: pages compressed by the 'compress' capability are not supported");
+        default:
+            return error_set(err, "ram: unknown combination of page flags: 0x%" PRIx64, flags);
+        }
+    }
+}

@@ -1,0 +1,273 @@
+/*
+ * Sending guest memory.
+ *
+ * The bitmap of a block (RamBlock.dirty_migration) says what the target lacks. A page's bit is cleared before the page
+ * is read: what is written later sets it again.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+#include "migration/format.h"
+#include "migration/ram.h"
+#include "util/error.h"
+
+#define PRESENT (1ull << 63 | 1ull << 62)       /* in memory, in swap: /proc/self/pagemap */
+
+typedef struct Block {
+    RamBlock *ram;
+    uint64_t size;              /* when the migration began */
+} Block;
+
+struct RamSave {
+    Machine *machine;
+    GArray *blocks;             /* Block, the largest first, as QEMU's list */
+    RamStats stats;
+    unsigned at;                /* next: block and page */
+    uint64_t page;
+    bool all_zeroes;
+    gint64 synced_at;           /* us */
+};
+
+static uint64_t pages_of(const Block *b)
+{
+    return b->size / MIG_PAGE;
+}
+
+static Block *nth(const RamSave *r, unsigned i)
+{
+    return &g_array_index(r->blocks, Block, i);
+}
+
+/* ---- What there is to send ---- */
+
+static void set_range(unsigned long *bits, uint64_t n)
+{
+    memset(bits, 0xff, n / 64 * 8);
+    if (n % 64)
+        bits[n / 64] = (1ul << n % 64) - 1;
+}
+
+/* Anonymous memory that was never touched is zero, there and here: it needs no sending. */
+static bool find_populated(const Block *b, unsigned long *bits)
+{
+    uint64_t entries[4096], n = pages_of(b);
+    int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return false;
+    for (uint64_t first = 0, count; first < n; first += count) {
+        ssize_t want;
+
+        count = MIN(n - first, G_N_ELEMENTS(entries));
+        want = count * 8;
+        if (pread(fd, entries, want, ((uintptr_t)b->ram->host / MIG_PAGE + first) * 8) != want) {
+            close(fd);
+            return false;
+        }
+        for (uint64_t i = 0; i < count; i++)
+            if (entries[i] & PRESENT)
+                bits[(first + i) / 64] |= 1ul << (first + i) % 64;
+    }
+    close(fd);
+    return true;
+}
+
+static unsigned long *first_bitmap(const RamSave *r, const Block *b)
+{
+    unsigned long *bits = g_new0(unsigned long, b->ram->max_size / MIG_PAGE / 64 + 1);
+
+    if (r->all_zeroes || b->ram->fd >= 0 || !find_populated(b, bits))
+        set_range(bits, pages_of(b));
+    return bits;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    uint64_t x = ((const Block *)a)->ram->max_size, y = ((const Block *)b)->ram->max_size;
+
+    return x > y ? -1 : x < y;
+}
+
+RamSave *ram_save_new(Machine *m, bool all_zeroes)
+{
+    RamSave *r = g_new0(RamSave, 1);
+
+    r->machine = m;
+    r->all_zeroes = all_zeroes;
+    r->blocks = g_array_new(false, true, sizeof(Block));
+    ram_log_start(m);
+    for (unsigned i = 0; i < m->ram_blocks->len; i++) {
+        RamBlock *ram = g_ptr_array_index(m->ram_blocks, i);
+        Block b = { ram, ram->size };
+        unsigned long *bits;
+
+        if (!ram->migrate)
+            continue;
+        bits = first_bitmap(r, &b);
+        __atomic_store_n(&ram->dirty_migration, bits, __ATOMIC_RELEASE);
+        g_array_append_val(r->blocks, b);
+        r->stats.total += b.size;
+    }
+    g_array_sort(r->blocks, by_size);
+    r->synced_at = g_get_monotonic_time();
+    ram_save_sync(r);
+    return r;
+}
+
+void ram_save_free(RamSave *r)
+{
+    if (!r)
+        return;
+    for (unsigned i = 0; i < r->blocks->len; i++)
+        g_clear_pointer(&nth(r, i)->ram->dirty_migration, g_free);
+    ram_log_stop(r->machine);
+    g_array_unref(r->blocks);
+    g_free(r);
+}
+
+const RamStats *ram_save_stats(const RamSave *r)
+{
+    return &r->stats;
+}
+
+uint64_t ram_save_pending(const RamSave *r)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < r->blocks->len; i++) {
+        const Block *b = nth(r, i);
+
+        for (uint64_t w = 0; w < (pages_of(b) + 63) / 64; w++)
+            n += __builtin_popcountl(__atomic_load_n(&b->ram->dirty_migration[w], __ATOMIC_RELAXED));
+    }
+    return n * MIG_PAGE;
+}
+
+void ram_save_sync(RamSave *r)
+{
+    uint64_t before = ram_save_pending(r), more;
+    gint64 now = g_get_monotonic_time();
+
+    ram_log_sync(r->machine);
+    more = (ram_save_pending(r) - before) / MIG_PAGE;
+    if (r->stats.dirty_syncs && now > r->synced_at)
+        r->stats.dirty_pages_rate = more * 1000000 / (now - r->synced_at);
+    r->synced_at = now;
+    r->stats.dirty_syncs++;
+    r->stats.bytes_last_sync = r->stats.transferred;
+}
+
+bool ram_save_check(RamSave *r, GError **err)
+{
+    for (unsigned i = 0; i < r->blocks->len; i++)
+        if (nth(r, i)->ram->size != nth(r, i)->size)
+            return error_set(err, "RAM block '%s' changed its size during the migration", nth(r, i)->ram->name);
+    return true;
+}
+
+/* ---- Sections ---- */
+
+static void begin(MigStream *s, unsigned type)
+{
+    put_u8(s, type);
+    put_u32(s, MIG_ID_RAM);
+}
+
+static void end(MigStream *s)
+{
+    put_u64(s, RAM_EOS);
+    put_u8(s, MIG_SECTION_FOOTER);
+    put_u32(s, MIG_ID_RAM);
+}
+
+void ram_save_setup(RamSave *r, MigStream *s)
+{
+    begin(s, MIG_SECTION_START);
+    put_text(s, "ram");
+    put_u32(s, 0);
+    put_u32(s, RAM_VERSION);
+    put_u64(s, r->stats.total | RAM_MEM_SIZE);
+    for (unsigned i = 0; i < r->blocks->len; i++) {
+        put_text(s, nth(r, i)->ram->name);
+        put_u64(s, nth(r, i)->size);
+    }
+    end(s);
+}
+
+static bool is_zero(const void *page)
+{
+    const uint64_t *p = page;
+
+    return !(p[0] | p[64] | p[128] | p[256] | p[511]) && !memcmp(page, (const char *)page + 8, MIG_PAGE - 8);
+}
+
+/* Finds the next page that is to be sent and takes it; false: there is none up to the end of the last block. */
+static bool next_page(RamSave *r)
+{
+    for (; r->at < r->blocks->len; r->at++, r->page = 0) {
+        Block *b = nth(r, r->at);
+        uint64_t n = pages_of(b);
+
+        while (r->page < n) {
+            unsigned long *word = &b->ram->dirty_migration[r->page / 64], bit = 1ul << r->page % 64;
+            unsigned long rest = __atomic_load_n(word, __ATOMIC_RELAXED) & ~(bit - 1);
+
+            if (!rest) {
+                r->page = (r->page / 64 + 1) * 64;
+                continue;
+            }
+            r->page = r->page / 64 * 64 + __builtin_ctzl(rest);
+            if (r->page >= n)
+                break;
+            __atomic_fetch_and(word, ~(1ul << r->page % 64), __ATOMIC_SEQ_CST);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void send_page(RamSave *r, MigStream *s, bool same_block)
+{
+    Block *b = nth(r, r->at);
+    uint64_t off = r->page * MIG_PAGE;
+    const uint8_t *host = b->ram->host + off;
+    bool zero = is_zero(host);
+
+    put_u64(s, off | (zero ? RAM_ZERO : RAM_PAGE) | (same_block ? RAM_CONTINUE : 0));
+    if (!same_block)
+        put_text(s, b->ram->name);
+    if (zero) {
+        put_u8(s, 0);
+        r->stats.zero_pages++;
+    } else {
+        put_page(s, host, MIG_PAGE);
+        r->stats.normal_pages++;
+    }
+}
+
+bool ram_save_send(RamSave *r, MigStream *s, uint64_t bytes, bool last)
+{
+    uint64_t start = stream_bytes(s);
+    unsigned named = UINT_MAX, wraps = 0;
+    bool done = false;
+
+    begin(s, last ? MIG_SECTION_END : MIG_SECTION_PART);
+    while (stream_bytes(s) - start < bytes && !stream_error(s)) {
+        if (!next_page(r)) {
+            /* Once more from the first block: what was written behind our back; after a whole empty round, no more. */
+            done = wraps++ > 0;
+            r->at = 0;
+            r->page = 0;
+            if (done)
+                break;
+            continue;
+        }
+        wraps = 0;
+        send_page(r, s, named == r->at);
+        named = r->at;
+        r->page++;
+    }
+    end(s);
+    r->stats.transferred += stream_bytes(s) - start;
+    return done;
+}

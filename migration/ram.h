@@ -1,0 +1,43 @@
+/*
+ * Guest memory in a migration stream.
+ *
+ * Saving: ram_save_new starts the dirty log; then ram_save_setup once, rounds of ram_save_sync and ram_save_send, and
+ * when the guest has stopped a last sync and send; ram_save_free ends the log. Only _new, _sync and _free need the
+ * machine lock: pages are read while the guest writes them, and sent again when it did.
+ */
+#ifndef MIGRATION_RAM_H
+#define MIGRATION_RAM_H
+#include "hw/core/machine.h"
+#include "migration/stream.h"
+
+typedef struct RamStats {
+    uint64_t total;             /* bytes of all blocks */
+    uint64_t zero_pages, normal_pages, skipped_pages;
+    uint64_t transferred;       /* bytes of RAM sections */
+    uint64_t dirty_syncs, dirty_pages_rate, bytes_last_sync;
+} RamStats;
+
+typedef struct RamSave RamSave;
+
+/* all_zeroes: also name the pages that are zero because nobody ever touched them (a snapshot may be loaded over
+ * memory that is not empty). */
+RamSave *ram_save_new(Machine *m, bool all_zeroes);
+void ram_save_free(RamSave *r);
+const RamStats *ram_save_stats(const RamSave *r);
+void ram_save_setup(RamSave *r, MigStream *s);
+/* Fetches what was written since the last time. */
+void ram_save_sync(RamSave *r);
+uint64_t ram_save_pending(const RamSave *r);    /* bytes of pages still to be sent */
+/* One section of pages: until `bytes` have gone out or nothing is left; true: nothing was left. */
+bool ram_save_send(RamSave *r, MigStream *s, uint64_t bytes, bool last);
+/* A block that changed its size meanwhile makes the migration fail. */
+bool ram_save_check(RamSave *r, GError **err);
+
+/* Loading: the body of one RAM section. Blocks are emptied when the list of blocks comes; the target's untouched
+ * memory stays so where the source's was zero. */
+typedef struct RamLoad RamLoad;
+RamLoad *ram_load_new(Machine *m);
+void ram_load_free(RamLoad *r);
+bool ram_load_section(RamLoad *r, MigStream *s, int version, GError **err);
+bool ram_load_complete(RamLoad *r, GError **err);       /* the list of blocks has come */
+#endif
