@@ -9,6 +9,7 @@
 #include "migration/migration.h"
 #include "migration/sections.h"
 #include "monitor/monitor.h"
+#include "net/net.h"
 #include "util/error.h"
 
 /* What was not said: one CPU, the machine's memory. */
@@ -119,6 +120,7 @@ static int start(Cli *c, GError **err)
         status = c->exit ? 0 : run(c, m, err);
     display_stop();
     monitor_cleanup();
+    net_cleanup();
     block_shutdown();
     chr_cleanup();
     process_cleanup();

@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "hw/core/hostmem.h"
 #include "monitor/monitor.h"
+#include "net/net.h"
 #include "target/i386/cpu.h"
 #include "util/error.h"
 
@@ -27,6 +28,11 @@ bool cli_start_accel(Cli *c, Machine *m, GError **err)
     };
 
     return accel_open(c->accel_list, &cfg, machine_accel_host(m), err);
+}
+
+static bool is_help(const char *s)
+{
+    return !strcmp(s, "help") || !strcmp(s, "?");
 }
 
 /* ---- The machine's hooks ---- */
@@ -89,7 +95,10 @@ static void observe_run(void *opaque, bool running, RunState s)
 {
     if (running)
         blk_iostatus_reset_all();
+    net_set_running(running);
 }
+
+static void init_networks(Machine *m);
 
 static void set_hooks(Machine *m)
 {
@@ -105,6 +114,7 @@ static void set_hooks(Machine *m)
                         .dev_path = dev_path };
     block_init(&host);
     machine_observe_state(m, observe_run, m);
+    init_networks(m);
 }
 
 /* ---- Chardevs for ports ---- */
@@ -225,17 +235,102 @@ static bool add_drives(Cli *c, GError **err)
     return true;
 }
 
+/* ---- Networks ---- */
+
+static void *find_netdev(const char *id, Device *d, GError **err)
+{
+    NetClient *c = net_find_netdev(id);
+
+    if (!c) {
+        error_set(err, "Property '%s.netdev' can't find value '%s'", d->type->name, id);
+        return NULL;
+    }
+    if (!c->peer)
+        return c;
+    error_set(err, "Property '%s.netdev' can't take value '%s', it's in use", d->type->name, id);
+    return NULL;
+}
+
+/* The id of what the device was connected with, while that is still there. */
+static bool same_client(NetClient *c, void *opaque)
+{
+    NetClient **wanted = opaque;
+
+    if (c != *wanted)
+        return true;
+    *wanted = NULL;
+    return false;
+}
+
+static const char *netdev_name(void *net)
+{
+    NetClient *c = net;
+
+    net_foreach(same_client, &c);
+    return c ? "" : ((NetClient *)net)->name;
+}
+
+static uint64_t guest_time(void *m)
+{
+    return clock_now(m);
+}
+
+static void init_networks(Machine *m)
+{
+    const NetHost h = { .now_ns = guest_time, .get_fd = monitor_fd_param, .event = monitor_event, .opaque = m };
+
+    m->hooks.find_netdev = find_netdev;
+    m->hooks.netdev_name = netdev_name;
+    net_init(&h);
+}
+
+static bool each(GPtrArray *texts, const char *option, bool (*add)(const char *, GError **), GError **err)
+{
+    for (unsigned i = 0; i < texts->len; i++) {
+        const char *s = g_ptr_array_index(texts, i);
+        g_autoptr(GError) local = NULL;
+
+        if (!add(s, &local))
+            return error_set(err, "-%s %s: %s", option, s, local->message);
+    }
+    return true;
+}
+
+static bool add_netdev(const char *text, GError **err)
+{
+    return net_add_netdev(text, err) != NULL;
+}
+
+static void print_nic_models(void)
+{
+    puts("Supported NIC models:");
+    for (const DeviceType *const *t = device_types; *t; t++)
+        if ((*t)->category == CAT_NETWORK && !g_strcmp0((*t)->bus, "PCI"))
+            puts((*t)->name);
+}
+
+/* Without a word about networks a machine has a card. */
 static bool add_networks(Cli *c, GError **err)
 {
-    for (unsigned i = 0; i < c->nics->len; i++)
-        if (strcmp(g_ptr_array_index(c->nics, i), "none"))
-            return error_set(err, "-nic %s: there are no network cards yet; only 'none' is possible",
-                             (char *)g_ptr_array_index(c->nics, i));
-    for (unsigned i = 0; i < c->nets->len; i++)
-        if (strcmp(g_ptr_array_index(c->nets, i), "none"))
-            return error_set(err, "-net %s: there are no network cards yet; only 'none' is possible",
-                             (char *)g_ptr_array_index(c->nets, i));
-    return true;
+    if (c->netdevs->len && is_help(g_ptr_array_index(c->netdevs, 0))) {
+        g_autoptr(GString) out = g_string_new(NULL);
+
+        net_print_types(out);
+        fputs(out->str, stdout);
+        c->exit = true;
+        return true;
+    }
+    if (!each(c->netdevs, "netdev", add_netdev, err) || !each(c->nics, "nic", net_add_nic, err) ||
+        !each(c->nets, "net", net_add_legacy, err))
+        return false;
+    if (net_nic_model_help) {
+        print_nic_models();
+        c->exit = true;
+        return true;
+    }
+    if (c->netdevs->len || c->nics->len || c->nets->len || c->cfg->nodefaults || !strcmp(c->cfg->type ? c->cfg->type : "pc", "none"))
+        return true;
+    return net_add_default(err);
 }
 
 static bool add_object(Machine *m, const char *text, GError **err)
@@ -268,9 +363,11 @@ bool cli_backends(Cli *c, Machine *m, GError **err)
         if (!add_object(m, g_ptr_array_index(c->objects, i), err))
             return false;
     default_ports(c);
+    if (!add_networks(c, err) || c->exit)
+        return c->exit;
     /* Monitors come before the ports, whose consoles in the window are behind theirs, and before the devices: on a mux
      * the one that comes last has the input, and that is to be the serial port. */
-    return add_networks(c, err) && cli_monitors(c, m, err) && add_ports(c, err) && add_drives(c, err);
+    return cli_monitors(c, m, err) && add_ports(c, err) && add_drives(c, err);
 }
 
 bool cli_devices(Cli *c, Machine *m, GError **err)
@@ -286,6 +383,8 @@ bool cli_devices(Cli *c, Machine *m, GError **err)
             return true;
         }
     }
+    if (accel_is_kvm())
+        net_check();
     return drive_check_orphaned(err);
 }
 

@@ -107,32 +107,6 @@ static json_t *object_of(const char *text, const char *implied, GError **err)
     return o;
 }
 
-static json_t *add_netdev(Monitor *mon, json_t *args, GError **err)
-{
-    mon_host.netdev_add(args, err);
-    return NULL;
-}
-
-static void hmp_netdev_add(Monitor *mon, json_t *args)
-{
-    GError *err = NULL;
-    json_t *o = object_of(arg_str(args, "opts"), "type", &err);
-
-    if (!arg_has(o, "id"))
-        error_set(&err, "Parameter 'id' is missing");
-    else
-        json_decref(add_netdev(mon, o, &err));
-    json_decref(o);
-    if (err)
-        mon_print_error(mon, err);
-}
-
-static json_t *del_netdev(Monitor *mon, json_t *args, GError **err)
-{
-    mon_host.netdev_del(arg_str(args, "id"), err);
-    return NULL;
-}
-
 static json_t *add_object(Monitor *mon, json_t *args, GError **err)
 {
     mon_host.object_add(args, err);
@@ -159,11 +133,6 @@ static json_t *del_object(Monitor *mon, json_t *args, GError **err)
     return NULL;
 }
 
-static bool has_netdev(void)
-{
-    return mon_host.netdev_add != NULL;
-}
-
 static bool has_object(void)
 {
     return mon_host.object_add != NULL;
@@ -187,11 +156,6 @@ const MonCommand commands_misc[] = {
     { .qmp = "query-display-options", .out = "{type:<default|none|sdl> ...}", .run = display_options },
     { "gdbserver", "device:str?", "[device]", "start gdbserver on given device (default 'tcp::1234'), stop with 'none'", .print = gdbserver,
       .present = has_gdbserver },
-    { "netdev_add", "opts:line", "[user|tap|socket],id=str[,prop=value][,...]", "add host network device", .qmp = "netdev_add",
-      .in = "{id:str type:<none|nic|user|tap|socket|stream|dgram|hubport> ...}", .run = add_netdev, .print = hmp_netdev_add,
-      .present = has_netdev },
-    { "netdev_del", "id:str", "id", "remove host network device", .qmp = "netdev_del", .in = "{id:str}", .run = del_netdev,
-      .present = has_netdev },
     { "object_add", "opts:line", "[qom-type=]type,id=str[,prop=value][,...]", "create QOM object", .qmp = "object-add",
       .in = "{qom-type:<iothread|memory-backend-file|memory-backend-memfd|memory-backend-ram|rng-random|secret> id:str ...}",
       .run = add_object, .print = hmp_object_add, .present = has_object },

@@ -20,9 +20,7 @@ typedef struct MonitorHost {
     json_t *(*display_options)(void);                                   /* query-display-options */
     /* Where gdbserver listens: a chardev's name, or "none". */
     bool (*gdbserver)(const char *device, GError **err);
-    bool (*netdev_add)(json_t *opts, GError **err);     /* values may be strings: "on", "10M" */
-    bool (*netdev_del)(const char *id, GError **err);
-    bool (*object_add)(json_t *opts, GError **err);     /* the same */
+    bool (*object_add)(json_t *opts, GError **err);     /* values may be strings: "on", "10M" */
     bool (*object_del)(const char *id, GError **err);
 } MonitorHost;
 

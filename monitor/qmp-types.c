@@ -76,6 +76,14 @@ const QmpTypeRow qmp_types[] = {
       "vc={data:{*logfile:str *logappend:bool *width:int *height:int *cols:int *rows:int}} "
       "ringbuf={data:{*logfile:str *logappend:bool *size:int}} memory={data:{*logfile:str *logappend:bool *size:int}}}" },
 
+    /* networks */
+    { "SocketAddress", "{type:<inet|unix|vsock|fd> ?type "
+      "inet={host:str port:str *numeric:bool *to:int *ipv4:bool *ipv6:bool *keep-alive:bool *mptcp:bool} "
+      "unix={path:str *abstract:bool *tight:bool} vsock={cid:str port:str} fd={str:str}}" },
+    { "RxState", "<normal|none|all>" },
+    { "RxFilterInfo", "{name:str promiscuous:bool multicast:RxState unicast:RxState vlan:RxState broadcast-allowed:bool "
+      "multicast-overflow:bool unicast-overflow:bool main-mac:str vlan-table:[int] unicast-table:[str] multicast-table:[str]}" },
+
     /* drives */
     { "BlockdevDetectZeroesOptions", "<off|on|unmap>" },
     { "SnapshotInfo", "{id:str name:str vm-state-size:int date-sec:int date-nsec:int vm-clock-sec:int vm-clock-nsec:int *icount:int}" },
@@ -138,6 +146,9 @@ const QmpEvent qmp_events[] = {
     { "GUEST_CRASHLOADED", "{action:<pause|poweroff|run> *info:any}" },
     { "MIGRATION", "{status:MigrationStatus}" },
     { "MIGRATION_PASS", "{pass:int}" },
+    { "NETDEV_STREAM_CONNECTED", "{netdev-id:str addr:SocketAddress}" },
+    { "NETDEV_STREAM_DISCONNECTED", "{netdev-id:str}" },
+    { "NIC_RX_FILTER_CHANGED", "{*name:str path:str}" },
     { "POWERDOWN" },
     { "RESET", "{guest:bool reason:ShutdownCause}" },
     { "RESUME" },

@@ -3,11 +3,10 @@
  */
 #include "ui/display.h"
 #include "util/error.h"
-#include <gmodule.h>
+#include "util/module.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static UiHost host;
 static const DisplayModule *active;
@@ -143,48 +142,14 @@ bool display_parse(DisplayOptions *o, const char *optstr, bool *exit, GError **e
 
 /* ---- Modules ---- */
 
-static char *exe_folder(void)
-{
-    g_autofree char *exe = g_file_read_link("/proc/self/exe", NULL);
-
-    return exe ? g_path_get_dirname(exe) : NULL;
-}
-
-static char *module_path(const char *name)
-{
-    g_autofree char *file = g_strdup_printf("vmemu-ui-%s.so", name);
-    g_autofree char *folder = exe_folder();
-    const char *folders[] = { folder ? folder : CONFIG_MODULE_DIR, CONFIG_MODULE_DIR };
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(folders); i++) {
-        char *path = g_build_filename(folders[i], file, NULL);
-
-        if (!access(path, R_OK)) {
-            return path;
-        }
-        g_free(path);
-    }
-    return NULL;
-}
-
 const DisplayModule *display_module_load(const char *name, GError **err)
 {
-    g_autofree char *path = module_path(name);
-    gpointer symbol;
-    GModule *mod;
+    g_autofree char *file = g_strdup_printf("ui-%s", name);
+    const DisplayModule *mod = module_load(file, DISPLAY_MODULE_SYMBOL, err);
 
-    if (!path) {
-        error_set(err, "Display '%s' is not available: vmemu-ui-%s.so is neither beside the program nor in %s",
-                  name, name, CONFIG_MODULE_DIR);
-        return NULL;
-    }
-    mod = g_module_open(path, G_MODULE_BIND_LOCAL);
-    if (!mod || !g_module_symbol(mod, DISPLAY_MODULE_SYMBOL, &symbol)) {
-        error_set(err, "Display '%s' is not available: %s", name, g_module_error());
-        return NULL;
-    }
-    g_module_make_resident(mod);
-    return symbol;
+    if (!mod)
+        g_prefix_error(err, "Display '%s' is not available: ", name);
+    return mod;
 }
 
 void display_default(DisplayOptions *o)
@@ -196,7 +161,7 @@ void display_default(DisplayOptions *o)
     }
     o->type = DISPLAY_NONE;
     if (g_getenv("DISPLAY") || g_getenv("WAYLAND_DISPLAY") || g_getenv("SDL_VIDEODRIVER")) {
-        path = module_path("sdl");
+        path = module_path("ui-sdl");
         o->type = path ? DISPLAY_SDL : DISPLAY_NONE;
     }
 }

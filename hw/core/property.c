@@ -414,7 +414,7 @@ char *prop_print_qtree(Device *d, const Property *p)
         return g_strdup_printf("%s (0x%" PRIx64 ")", s, (uint64_t)get_number(d, p));
     case PROP_BOOL: case PROP_BIT: case PROP_BIT64: case PROP_DEVFN:
         return prop_print(d, p);
-    case PROP_CHR: case PROP_NETDEV:
+    case PROP_CHR:
         s = prop_print(d, p);
         return *s ? g_strdup_printf("\"%s\"", s) : NULL;
     default:

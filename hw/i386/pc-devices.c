@@ -8,6 +8,7 @@
 #include "hw/input/input.h"
 #include "hw/misc/misc.h"
 #include "hw/timer/timer.h"
+#include "net/net.h"
 #include "util/error.h"
 
 #define SMBUS_PORT 0xb100
@@ -153,6 +154,40 @@ static bool add_display(Pc *pc, GError **err)
     return pci_at(pc, t, 2, 0, err);
 }
 
+/* ---- Network cards ---- */
+
+static bool nic_model_known(const DeviceType *t)
+{
+    return t && t->category == CAT_NETWORK && t->bus && !strcmp(t->bus, "PCI");
+}
+
+static bool add_nic(Pc *pc, NetNic *nic, GError **err)
+{
+    const DeviceType *t = device_type_find(nic->model ? nic->model : "e1000");
+    g_autofree char *mac = NULL;
+    Device *d;
+
+    if (!nic_model_known(t))
+        return error_set(err, "Unsupported NIC model: %s", nic->model);
+    d = device_new(pc->machine, t, err);
+    if (!d)
+        return false;
+    net_mac_free(nic->mac);         /* the device takes it again */
+    mac = g_strdup_printf("%02x:%02x:%02x:%02x:%02x:%02x", nic->mac[0], nic->mac[1], nic->mac[2], nic->mac[3], nic->mac[4],
+                          nic->mac[5]);
+    nic->used = true;
+    return device_set(d, "mac", mac, err) && (!nic->addr || device_set(d, "addr", nic->addr, err)) &&
+           device_set(d, "netdev", nic->peer->name, err) && device_realize(d, &pc->pci->bus, err);
+}
+
+static bool add_nics(Pc *pc, GError **err)
+{
+    for (unsigned i = 0; net_nics && i < net_nics->len; i++)
+        if (!add_nic(pc, &g_array_index(net_nics, NetNic, i), err))
+            return false;
+    return true;
+}
+
 bool pc_devices_init(Pc *pc, GError **err)
 {
     Machine *m = pc->machine;
@@ -162,7 +197,7 @@ bool pc_devices_init(Pc *pc, GError **err)
     if (!add_display(pc, err) || !add_chips(pc, err) || !add_ports(pc, err))
         return false;
     pc->fdc = fdc_create(m, &pc->isa->bus, err);
-    if (!pc->fdc || !add_keyboard(pc, err) || !add_disks(pc, err))
+    if (!pc->fdc || !add_keyboard(pc, err) || !add_nics(pc, err) || !add_disks(pc, err))
         return false;
     if (!m->cfg->no_acpi && pc_prop_on(m, "acpi", true)) {
         pc->pm = piix4_pm_create(pc->pci, PCI_DEVFN_(1, 3), SMBUS_PORT, isa_bus_irq, pc->isa, SCI, err);
