@@ -4,8 +4,8 @@
 
 /* A register on the wire; reset is e1000_reset's. */
 #define REG(r) { .name = "mac_reg[" #r "]", .kind = F_UINT, .off = offsetof(E1000, mac) + (r), .size = 4, .elt = 4, .wire = 4, .keep = true }
-#define REGS(first, n) { .name = "mac_reg", .kind = F_UINT, .off = offsetof(E1000, mac) + (first), .size = 4 * (n), .elt = 4, .wire = 4, \
-                         .keep = true }
+#define REGS(first, n) { .name = "mac_reg", .kind = F_UINT, .off = offsetof(E1000, mac) + (first), .size = 4 * (n), .elt = 4, \
+                         .wire = 4, .keep = true }
 #define F(m, ...) FIELD(E1000, m, ##__VA_ARGS__)
 
 /* In version 1 of the section only. */
@@ -122,8 +122,8 @@ static const Field fields[] = {
     F(mig.ipcss), F(mig.ipcso), F(mig.ipcse), F(mig.tucss), F(mig.tucso), F(mig.tucse), F(mig.paylen), F(mig.hdr_len), F(mig.mss),
     F(tx.size), F(tx.tso_frames), F(tx.sum_needed), F(mig.ip), F(mig.tcp), F(tx.header, .keep = true), F(tx.data, .keep = true),
     F(eeprom, .name = "eeprom_data", .keep = true), F(phy, .name = "phy_reg", .keep = true),
-    REG(CTRL), REG(EECD), REG(EERD), REG(GPRC), REG(GPTC), REG(ICR), REG(ICS), REG(IMC), REG(IMS), REG(LEDCTL), REG(MANC), REG(MDIC),
-    REG(MPC), REG(PBA), REG(RCTL), REG(RDBAH), REG(RDBAL), REG(RDH), REG(RDLEN), REG(RDT), REG(STATUS), REG(SWSM), REG(TCTL),
+    REG(CTRL), REG(EECD), REG(EERD), REG(GPRC), REG(GPTC), REG(ICR), REG(ICS), REG(IMC), REG(IMS), REG(LEDCTL), REG(MANC),
+    REG(MDIC), REG(MPC), REG(PBA), REG(RCTL), REG(RDBAH), REG(RDBAL), REG(RDH), REG(RDLEN), REG(RDT), REG(STATUS), REG(SWSM), REG(TCTL),
     REG(TDBAH), REG(TDBAL), REG(TDH), REG(TDLEN), REG(TDT), REG(TORH), REG(TORL), REG(TOTH), REG(TOTL), REG(TPR), REG(TPT),
     REG(TXDCTL), REG(WUFC), REG(VET), REGS(RA, 32), REGS(MTA, 128), REGS(VFTA, 128),
     STRUCT(E1000, tx.props, &props_state), LOCAL(E1000, tx.tso), LOCAL(E1000, tx.vlan_needed), LOCAL(E1000, tx.vlan), LOCAL(E1000, delay_tx),

@@ -381,13 +381,13 @@ static const Property e1000_props[] = {
     FLAG("extra_mac_registers", FLAG_MAC), FLAG("migrate_tso_props", FLAG_TSO), FLAG("init-vet", FLAG_VET), {0}
 };
 
-#define E1000_TYPE(t, n, id) const DeviceType t = { \
-    .name = (n), .desc = "Intel Gigabit Ethernet", .bus = "PCI", .parent = &pci_device_type, .category = CAT_NETWORK, \
+#define E1000_TYPE(t, n, other, id) const DeviceType t = { \
+    .name = (n), .alias = (other), .desc = "Intel Gigabit Ethernet", .bus = "PCI", .parent = &pci_device_type, .category = CAT_NETWORK, \
     .hotplug = true, .size = sizeof(E1000), .props = e1000_props, .state = &e1000_state, .realize = e1000_realize, \
     .reset = e1000_reset, .unrealize = e1000_unrealize, .drain = e1000_drain, \
     .class_data = &(const PciClass){ .vendor = 0x8086, .device = (id), .revision = 3, .class_id = 0x0200, \
                                      .romfile = "efi-e1000.rom", .config_write = config_write }, \
 }
-E1000_TYPE(e1000_type, "e1000", 0x100e);
-E1000_TYPE(e1000_82544gc_type, "e1000-82544gc", 0x100c);
-E1000_TYPE(e1000_82545em_type, "e1000-82545em", 0x100f);
+E1000_TYPE(e1000_type, "e1000", "e1000-82540em", 0x100e);
+E1000_TYPE(e1000_82544gc_type, "e1000-82544gc", NULL, 0x100c);
+E1000_TYPE(e1000_82545em_type, "e1000-82545em", NULL, 0x100f);
