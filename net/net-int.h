@@ -2,6 +2,7 @@
 #ifndef NET_NET_INT_H
 #define NET_NET_INT_H
 #include <netinet/in.h>
+#include <sys/socket.h>
 #include "net/net.h"
 
 extern GPtrArray *net_clients;          /* NetClient *, in order */
@@ -42,13 +43,18 @@ int net_hub_of(const NetClient *c);     /* the hub that c or its peer is a port 
 void net_hub_print(GString *out);
 void net_print_client(NetClient *c, GString *out);
 
-/* ---- Packets on byte streams: 4 bytes of length, big-endian, then the packet ---- */
+/* ---- Descriptors ---- */
 
-typedef struct NetReader { uint8_t buf[4 + NET_MAX_PACKET]; size_t have; } NetReader;
-/* Hands each whole packet of the bytes to fn; false: a length that no packet has. fn false: stop after this one; the rest
- * of the bytes is kept in *used (how many were taken). */
-bool net_reader_feed(NetReader *r, const uint8_t *data, size_t len, size_t *used,
-                     bool (*fn)(void *opaque, const uint8_t *pkt, size_t size), void *opaque);
+/* One that -netdev names ("fd=N" or a name of the monitor's), non-blocking from now on; -1 with err. id: of the netdev. */
+int net_fd_option(const char *id, const char *text, GError **err);
+
+/* ---- Back-ends on sockets ---- */
+
+/* Packets on a byte stream: 4 bytes of length, big-endian, then the packet. One connection at a time; a server takes the
+ * next when it has gone. fd and listen_fd may be -1. `events`: NETDEV_STREAM_*. */
+NetClient *net_stream_new(const char *id, NetClient *peer, const char *type, int fd, int listen_fd, bool events);
+/* Packets as datagrams on a socket that is bound (and connected, when dest_len is 0). */
+NetClient *net_dgram_new(const char *id, NetClient *peer, const char *type, int fd, const struct sockaddr *dest, socklen_t dest_len);
 
 /* A GLib source on a descriptor that can be switched; conditions 0: none. */
 typedef struct NetWatch NetWatch;
@@ -59,4 +65,7 @@ void net_watch_free(NetWatch *w);
 bool net_parse_mac(const char *s, uint8_t *mac);
 /* "[HOST]:PORT": an IPv4 address; an empty host is any. */
 bool net_parse_inet(const char *s, struct sockaddr_in *a, GError **err);
+/* UDP to a multicast group (GROUP:PORT; local: the interface's address or NULL), from one address to another. */
+NetClient *net_mcast_open(const char *id, NetClient *peer, const char *type, const char *group, const char *local, GError **err);
+NetClient *net_udp_open(const char *id, NetClient *peer, const char *type, const char *local, const char *remote, GError **err);
 #endif

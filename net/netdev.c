@@ -7,10 +7,11 @@ GArray *net_nics;
 bool net_nic_model_help;
 
 static const NetdevType *const types[] = {
-    &netdev_hubport,
+    &netdev_socket, &netdev_stream, &netdev_dgram, &netdev_hubport, &netdev_tap,
 #ifdef CONFIG_SLIRP
     &netdev_user,
 #endif
+    &netdev_bridge,
 };
 /* QEMU's others. */
 static const char *const missing[] = { "none", "nic", "l2tpv3", "vde", "netmap", "vhost-user", "vhost-vdpa", "user", NULL };

@@ -116,7 +116,8 @@ static bool loaded(void *obj, int version, GError **err)
 }
 
 static const Field fields[] = {
-    PCI_STATE(E1000, pci), UNUSED(4, .exists = never), UNUSED(4), F(rxbuf_size), F(rxbuf_min_shift), F(eecd.val_in, .name = "eecd_state.val_in"),
+    PCI_STATE(E1000, pci), UNUSED(4, .exists = never), UNUSED(4), F(rxbuf_size), F(rxbuf_min_shift),
+    F(eecd.val_in, .name = "eecd_state.val_in"),
     F(eecd.bitnum_in, .name = "eecd_state.bitnum_in"), F(eecd.bitnum_out, .name = "eecd_state.bitnum_out"),
     F(eecd.reading, .name = "eecd_state.reading"), F(eecd.old_eecd, .name = "eecd_state.old_eecd", .max = 0x1ff),
     F(mig.ipcss), F(mig.ipcso), F(mig.ipcse), F(mig.tucss), F(mig.tucso), F(mig.tucse), F(mig.paylen), F(mig.hdr_len), F(mig.mss),
