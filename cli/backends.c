@@ -270,9 +270,10 @@ static const char *netdev_name(void *net)
     return c ? "" : ((NetClient *)net)->name;
 }
 
+/* Back-ends are made before the machine has its clock. */
 static uint64_t guest_time(void *m)
 {
-    return clock_now(m);
+    return ((Machine *)m)->clock ? clock_now(m) : 0;
 }
 
 static void init_networks(Machine *m)
@@ -341,10 +342,24 @@ static bool add_object(Machine *m, const char *text, GError **err)
 
     if (!o)
         return error_set(err, "-object %s: %s", text, local->message);
+    if (type && net_filter_is_type(type))
+        return net_filter_add(type, opts_get(o, "id"), o, &local) || error_set(err, "-object %s: %s", text, local->message);
     if (!type || !hostmem_is_type(type))
-        return error_set(err, "-object %s: invalid object type '%s' (there are memory-backend-ram, -memfd and -file)", text,
-                         type ? type : "");
+        return error_set(err, "-object %s: invalid object type '%s' (there are memory-backend-ram, -memfd and -file, and "
+                         "filter-buffer, -dump, -mirror and -redirector)", text, type ? type : "");
     return hostmem_add(m, type, o, &local) || error_set(err, "-object %s: %s", text, local->message);
+}
+
+/* Filters come when there are netdevs to look at. */
+static bool add_objects(Cli *c, Machine *m, bool filters, GError **err)
+{
+    for (unsigned i = 0; i < c->objects->len; i++) {
+        const char *s = g_ptr_array_index(c->objects, i);
+
+        if ((strstr(s, "filter-") != NULL) == filters && !add_object(m, s, err))
+            return false;
+    }
+    return true;
 }
 
 bool cli_backends(Cli *c, Machine *m, GError **err)
@@ -359,12 +374,13 @@ bool cli_backends(Cli *c, Machine *m, GError **err)
         if (!chr_new_opts(s, &local))
             return error_set(err, "-chardev %s: %s", s, local->message);
     }
-    for (unsigned i = 0; i < c->objects->len; i++)
-        if (!add_object(m, g_ptr_array_index(c->objects, i), err))
-            return false;
+    if (!add_objects(c, m, false, err))
+        return false;
     default_ports(c);
     if (!add_networks(c, err) || c->exit)
         return c->exit;
+    if (!add_objects(c, m, true, err))
+        return false;
     /* Monitors come before the ports, whose consoles in the window are behind theirs, and before the devices: on a mux
      * the one that comes last has the input, and that is to be the serial port. */
     return cli_monitors(c, m, err) && add_ports(c, err) && add_drives(c, err);

@@ -21,6 +21,8 @@ typedef struct NetdevType {
 
 extern const NetdevType netdev_user, netdev_tap, netdev_bridge, netdev_socket, netdev_stream, netdev_dgram, netdev_hubport;
 
+/* Is each of the options in one of the tables, with a value of its kind? */
+bool net_check_params(Opts *o, const NetParam *const *tables, GError **err);
 /* Values that have been checked. */
 bool net_opt_bool(Opts *o, const char *name, bool def);
 uint64_t net_opt_num(Opts *o, const char *name, uint64_t def);
@@ -34,6 +36,7 @@ typedef struct NetFilter NetFilter;
 bool net_filters_run(NetClient *of, bool sent_by, NetClient *from, const struct iovec *iov, unsigned n, size_t size);
 void net_filters_print(NetClient *c, GString *out);
 void net_filters_drop(NetClient *c);    /* c goes away */
+void net_filters_forget(NetClient *from);   /* ... drop what filters keep of its packets */
 /* Goes on with a packet behind the filters. */
 bool net_deliver(NetClient *from, const struct iovec *iov, unsigned n, size_t size);
 

@@ -94,6 +94,7 @@ void net_client_free(NetClient *c)
     NetClient *peer = c->peer;
 
     net_purge(c);
+    net_filters_forget(c);
     g_queue_clear_full(&c->in, g_free);
     net_filters_drop(c);
     if (c->type->close)

@@ -62,7 +62,7 @@ static bool check_value(const NetParam *p, const char *name, const char *value, 
     }
 }
 
-static bool check_params(Opts *o, const NetParam *const *tables, GError **err)
+bool net_check_params(Opts *o, const NetParam *const *tables, GError **err)
 {
     for (unsigned i = 0; i < o->list->len; i++) {
         const Opt *x = &g_array_index(o->list, Opt, i);
@@ -158,7 +158,7 @@ NetClient *net_add_netdev(const char *text, GError **err)
         error_set(err, "Parameter 'id' is missing");
         return NULL;
     }
-    if (!check_id(id, err) || !check_params(o, (const NetParam *const[]){ t->params, common_params, NULL }, err))
+    if (!check_id(id, err) || !net_check_params(o, (const NetParam *const[]){ t->params, common_params, NULL }, err))
         return NULL;
     c = t->open(id, NULL, o, err);
     if (c)
@@ -209,7 +209,7 @@ bool net_add_nic(const char *text, GError **err)
     if (type && !strcmp(type, "none"))
         return true;
     t = find_type(type ? type : "user", err);
-    if (!t || !check_params(o, (const NetParam *const[]){ t->params, common_params, nic_params, NULL }, err))
+    if (!t || !net_check_params(o, (const NetParam *const[]){ t->params, common_params, nic_params, NULL }, err))
         return false;
     id = opts_get(o, "id");
     if (id && !check_id(id, err))
@@ -228,7 +228,7 @@ static bool legacy_nic(Opts *o, GError **err)
     const char *netdev = opts_get(o, "netdev"), *name = opts_get(o, "name");
     NetClient *peer;
 
-    if (!check_params(o, (const NetParam *const[]){ net_nic_params, common_params, nic_params, NULL }, err))
+    if (!net_check_params(o, (const NetParam *const[]){ net_nic_params, common_params, nic_params, NULL }, err))
         return false;
     if (netdev) {
         peer = net_find_netdev(netdev);
@@ -257,7 +257,7 @@ bool net_add_legacy(const char *text, GError **err)
     if (type && !strcmp(type, "hubport"))
         return error_set(err, "Parameter 'type' does not accept value '%s'", type);
     t = find_type(type, err);
-    if (!t || !check_params(o, (const NetParam *const[]){ t->params, common_params, net_params, NULL }, err))
+    if (!t || !net_check_params(o, (const NetParam *const[]){ t->params, common_params, net_params, NULL }, err))
         return false;
     own = anonymous();
     name = opts_get(o, "name") ? opts_get(o, "name") : opts_get(o, "id");

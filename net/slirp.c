@@ -33,7 +33,7 @@ struct UserStack {
     NetClient *client;
     SlirpSource *source;
     GPtrArray *guestfwds;
-    bool kicked;
+    bool pending;               /* something came in: the stack wants its turn */
 };
 
 /* ---- Callbacks of libslirp ---- */
@@ -100,10 +100,11 @@ static void timer_mod(void *timer, int64_t at_ms, void *opaque)
 
 static void kick(UserStack *s)
 {
-    if (s->kicked || g_main_context_is_owner(NULL))
+    if (s->pending)
         return;
-    s->kicked = true;
-    g_main_context_wakeup(NULL);
+    s->pending = true;
+    if (!g_main_context_is_owner(NULL))
+        g_main_context_wakeup(NULL);
 }
 
 static void poll_fd_changed(int fd, void *opaque)
@@ -162,8 +163,7 @@ static gboolean source_prepare(GSource *source, gint *timeout)
     for (unsigned i = 0; i < src->fds->len; i++)    /* only now: the array does not move any more */
         g_source_add_poll(source, &g_array_index(src->fds, GPollFD, i));
     src->deadline = ms == UINT32_MAX ? -1 : g_get_monotonic_time() + ms * 1000ll;
-    *timeout = ms == UINT32_MAX ? -1 : (gint)MIN(ms, (uint32_t)G_MAXINT);
-    src->stack->kicked = false;
+    *timeout = src->stack->pending ? 0 : ms == UINT32_MAX ? -1 : (gint)MIN(ms, (uint32_t)G_MAXINT);
     return false;
 }
 
@@ -174,6 +174,8 @@ static gboolean source_check(GSource *source)
     for (unsigned i = 0; i < src->fds->len; i++)
         if (g_array_index(src->fds, GPollFD, i).revents)
             return true;
+    if (src->stack->pending)
+        return true;
     return src->deadline >= 0 && g_get_monotonic_time() >= src->deadline;
 }
 
@@ -181,6 +183,7 @@ static gboolean source_dispatch(GSource *source, GSourceFunc fn, gpointer data)
 {
     SlirpSource *src = (SlirpSource *)source;
 
+    src->stack->pending = false;
     slirp_pollfds_poll(src->stack->slirp, 0, get_revents, src);
     for (unsigned i = 0; i < src->fds->len; i++)
         g_array_index(src->fds, GPollFD, i).revents = 0;
