@@ -22,8 +22,8 @@ static bool complete(Cli *c, const MachineType *t, GError **err)
         cfg->smp.sockets = cfg->smp.dies = cfg->smp.cores = cfg->smp.threads = 1;
     }
     if (cfg->smp.max_cpus > t->max_cpus)
-        return error_set(err, "Invalid SMP CPUs %u. The max CPUs supported by machine '%s' is %u", cfg->smp.max_cpus, t->name,
-                         t->max_cpus);
+        return error_set(err, "-smp: Invalid SMP CPUs %u. The max CPUs supported by machine '%s' is %u", cfg->smp.max_cpus,
+                         t->name, t->max_cpus);
     if (!cfg->ram_size)
         cfg->ram_size = t->default_ram_size;
     cfg->ram_size = (cfg->ram_size + 8191) & ~8191ull;
@@ -95,6 +95,7 @@ static int run(Cli *c, Machine *m, GError **err)
     if (c->pidfile && !process_write_pid(c->pidfile, err))
         return 1;
     process_catch_signals(m);
+    warnings_release(true);
     if (!process_ready(err))
         return 1;
     if (c->incoming && !incoming_start(m, err))
@@ -134,6 +135,7 @@ int main(int argc, char **argv)
     int status = 1;
 
     error_set_program(argv[0]);
+    warnings_hold();
     if (!cli_parse(c, argc, argv, &err))
         goto out;
     status = 0;
@@ -155,8 +157,9 @@ int main(int argc, char **argv)
     }
     status = start(c, &err);
 out:
+    warnings_release(!err);
     if (err)
-        error_report("%s", err->message);
+        error_report_line(err);
     fflush(stdout);
     return err ? 1 : status;
 }

@@ -19,17 +19,18 @@ static const AccelOps *find(const char *name)
     return NULL;
 }
 
-/* Adds one line for an accelerator that did not work. */
+/* Adds why an accelerator did not work. */
 static void add_line(GString *lines, const char *text)
 {
     if (lines->len) {
-        g_string_append_c(lines, '\n');
+        g_string_append(lines, "; ");
     }
     g_string_append(lines, text);
 }
 
 bool accel_open(const char *list, const AccelConfig *cfg, const AccelHost *host, GError **err)
 {
+    static const char *const known[] = { "kvm", "qtest", NULL };
     g_auto(GStrv) names = g_strsplit(list && *list ? list : "kvm", ":", -1);
     g_autoptr(GString) lines = g_string_new(NULL);
 
@@ -39,7 +40,8 @@ bool accel_open(const char *list, const AccelConfig *cfg, const AccelHost *host,
         g_autoptr(GError) why = NULL;
 
         if (!ops) {
-            g_autofree char *text = g_strdup_printf("invalid accelerator %s", names[i]);
+            g_autofree char *hint = nearest_hint(names[i], known);
+            g_autofree char *text = g_strdup_printf("invalid accelerator %s%s", names[i], hint);
 
             add_line(lines, text);
             continue;

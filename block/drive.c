@@ -346,6 +346,7 @@ DriveInfo *drive_add_file(BlkIf type, int index, const char *file, const char *e
 {
     json_t *opts = jopts_parse(extra ? extra : "", NULL, err);
     g_autofree char *n = g_strdup_printf("%d", index);
+    DriveInfo *di;
 
     if (!opts)
         return NULL;
@@ -353,7 +354,12 @@ DriveInfo *drive_add_file(BlkIf type, int index, const char *file, const char *e
         jopts_set(opts, "file", file);
     if (index >= 0)
         jopts_set(opts, "index", n);
-    return add(opts, type, err);
+    di = add(opts, type, err);
+    if (di && file && di->media_cd)
+        di->origin = g_strdup_printf("-cdrom %s: ", file);
+    else if (di && file && (type == BLK_IF_IDE || type == BLK_IF_FLOPPY) && index >= 0)
+        di->origin = g_strdup_printf("-%s%c %s: ", type == BLK_IF_IDE ? "hd" : "fd", 'a' + index, file);
+    return di;
 }
 
 DriveInfo *drive_add_default(BlkIf type, int index, const char *extra, GError **err)

@@ -86,9 +86,19 @@ static bool leftover(const BlockDriver *drv, json_t *opts, GError **err)
     const char *key;
     json_t *v;
 
-    json_object_foreach(opts, key, v)
-        return error_set(err, "Block %s '%s' does not support the option '%s'", drv->is_protocol ? "protocol" : "format",
-                         drv->name, key);
+    static const char *const known[] = {
+        "aio", "bps", "bps_rd", "bps_wr", "bus", "cache", "cache-size", "cache.direct", "cache.no-flush", "copy-on-read",
+        "detect-zeroes", "discard", "driver", "file", "filename", "format", "id", "if", "index", "iops", "iops_rd", "iops_wr",
+        "l2-cache-size", "lazy-refcounts", "locking", "media", "node-name", "offset", "overlap-check", "read-only", "readonly",
+        "rerror", "serial", "size", "snapshot", "unit", "werror", NULL
+    };
+
+    json_object_foreach(opts, key, v) {
+        g_autofree char *hint = nearest_hint(key, known);
+
+        return error_set(err, "Block %s '%s' does not support the option '%s'%s", drv->is_protocol ? "protocol" : "format",
+                         drv->name, key, hint);
+    }
     return true;
 }
 

@@ -57,10 +57,10 @@ static bool raw_open(BlockNode *n, json_t *opts, unsigned flags, GError **err)
                          false, err) || !apply_window(n, err))
         return false;
     if (n->probed && node_writable(n))
-        fprintf(stderr, "WARNING: Image format was not specified for '%s' and probing guessed raw.\n"
-                "         Automatically detecting the format is dangerous for raw images, write operations on block 0 "
-                "will be restricted.\n"
-                "         Specify the 'raw' format explicitly to remove the restrictions.\n", n->file->node->filename);
+        warn_text("WARNING: Image format was not specified for '%s' and probing guessed raw.\n"
+                  "         Automatically detecting the format is dangerous for raw images, write operations on block 0 "
+                  "will be restricted.\n"
+                  "         Specify the 'raw' format explicitly to remove the restrictions.\n", n->file->node->filename);
     return true;
 }
 

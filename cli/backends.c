@@ -27,7 +27,11 @@ bool cli_start_accel(Cli *c, Machine *m, GError **err)
         .cpus = m->cfg->smp.cpus, .max_cpus = m->cfg->smp.max_cpus, .apic_id_limit = x86_apic_id_limit(&t, m->cfg->smp.max_cpus),
     };
 
-    return accel_open(c->accel_list, &cfg, machine_accel_host(m), err);
+    if (accel_open(c->accel_list, &cfg, machine_accel_host(m), err))
+        return true;
+    if (c->accel_list)
+        error_prefix_option(err, "accel", c->accel_list);
+    return false;
 }
 
 static bool is_help(const char *s)

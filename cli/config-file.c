@@ -105,7 +105,7 @@ bool cli_read_config(Cli *c, const char *option, const char *arg, GError **err)
 
     if (!g_file_get_contents(arg, &text, NULL, &local)) {
         g_string_free(s.text, true);
-        return error_set(err, "-readconfig %s: %s", arg, local->message);
+        return error_set(err, "-readconfig %s: %s", arg, error_file_reason(local));
     }
     lines = g_strsplit(text, "\n", -1);
     for (char **l = lines; ok && *l; l++) {

@@ -72,6 +72,7 @@ static bool machine_prop(Cli *c, const MachineType *t, const char *name, const c
 {
     MachineConfig *cfg = c->cfg;
     const Property *p;
+    uint64_t size;
     bool on;
 
     if (!strcmp(name, "accel")) {
@@ -110,6 +111,11 @@ static bool machine_prop(Cli *c, const MachineType *t, const char *name, const c
     }
     if (p->kind == PROP_BOOL && !parse_bool_text(value, &on))
         return error_set(err, "Parameter '%s' expects 'on' or 'off', not '%s'", name, value);
+    if (p->kind == PROP_ON_OFF_AUTO && strcmp(value, "auto") && !parse_bool_text(value, &on))
+        return error_set(err, "Parameter '%s' does not accept value '%s' (it takes 'auto', 'on', 'off')", name, value);
+    if (p->kind == PROP_SIZE && !parse_size_text(value, 1, &size))
+        return error_set(err, "Parameter '%s' expects a size (a number with an optional suffix K, M, G or T), not '%s'", name,
+                         value);
     g_hash_table_replace(cfg->props, g_strdup(name), g_strdup(value));
     return true;
 }
@@ -150,6 +156,8 @@ bool cli_set_machine(Cli *c, const char *option, const char *arg, GError **err)
 
 bool cli_set_accel(Cli *c, const char *option, const char *arg, GError **err)
 {
+    static const char *const known[] = { "kernel-irqchip", "dirty-ring-size", "kvm-shadow-mem", "notify-vmexit",
+                                         "notify-window", NULL };
     g_autoptr(Opts) o = opts_parse(arg, "accel", err);
     const char *name, *irqchip;
     char *list;
@@ -168,10 +176,11 @@ bool cli_set_accel(Cli *c, const char *option, const char *arg, GError **err)
     if (irqchip && strcmp(irqchip, "on") && strcmp(irqchip, "off") && strcmp(irqchip, "split"))
         return error_set(err, "Parameter 'kernel-irqchip' takes 'on', 'off' or 'split', not '%s'", irqchip);
     replace(&c->irqchip, irqchip);
-    for (const char *const *known = (const char *const[]){ "thread", "dirty-ring-size", "kvm-shadow-mem", "notify-vmexit",
-         "tb-size", "split-wx", "igd-passthru", "notify-window", NULL }; *known; known++)
-        opts_get(o, *known);
-    if (!opts_all_used(o, "-accel", NULL, err))
+    for (unsigned i = 0; i < o->list->len && strcmp(name, "kvm") && strcmp(name, "qtest"); i++)
+        opts_get(o, g_array_index(o->list, Opt, i).name);       /* of one that we do not have */
+    for (const char *const *k = known; *k; k++)
+        opts_get(o, *k);
+    if (!opts_all_used(o, "-accel", known, err))
         return false;
     list = c->accel_list ? g_strdup_printf("%s:%s", c->accel_list, name) : g_strdup(name);
     g_free(c->accel_list);
@@ -213,7 +222,7 @@ static bool smp_number(Opts *o, const char *name, unsigned *v, GError **err)
     if (!opts_get_u64(o, name, 0, 4096, &n, err))
         return false;
     if (!n)
-        return error_set(err, "Invalid CPU topology: %s must be greater than zero", name);
+        return error_set(err, "Invalid CPU topology: '%s' must be at least 1", name);
     *v = n;
     return true;
 }
@@ -335,7 +344,7 @@ bool cli_set_numa(Cli *c, const char *option, const char *arg, GError **err)
     if (!type || (strcmp(type, "node") && strcmp(type, "dist")))
         return o && error_set(err, "-numa %s: expected node,... or dist,...", arg);
     if (type[0] == 'd')
-        return numa_dist(c->cfg, o, err) && opts_all_used(o, "-numa dist", NULL, err);
+        return numa_dist(c->cfg, o, err) && opts_all_used(o, "-numa dist", (const char *const[]){ "src", "dst", "val", NULL }, err);
     if (!opts_get_u64(o, "nodeid", c->cfg->numa->len, 127, &id, err))
         return false;
     n = numa_node(c->cfg, id);
@@ -358,13 +367,15 @@ bool cli_set_numa(Cli *c, const char *option, const char *arg, GError **err)
 
 static bool check_order(const char *s, GError **err)
 {
+    const char *all = s;
     unsigned seen = 0;
 
     for (; s && *s; s++) {
         if (*s < 'a' || *s > 'p')
-            return error_set(err, "Invalid boot device '%c'", *s);
+            return error_set(err, "Invalid boot device '%c' in '%s' (a: floppy, c: hard disk, d: CD, n: network)", *s, all);
         if (seen >> (*s - 'a') & 1)
-            return error_set(err, "Boot device '%c' was given twice", *s);
+            return error_set(err, "Boot device '%c' was given twice in '%s' (a: floppy, c: hard disk, d: CD, n: network)", *s,
+                             all);
         seen |= 1u << (*s - 'a');
     }
     return true;
@@ -421,11 +432,11 @@ bool cli_set_rtc(Cli *c, const char *option, const char *arg, GError **err)
     replace(&c->cfg->rtc_base, opts_get(o, "base"));
     clock = opts_get(o, "clock");
     if (clock && strcmp(clock, "host") && strcmp(clock, "rt") && strcmp(clock, "vm"))
-        return error_set(err, "-rtc: clock=%s is none of 'host', 'rt' and 'vm'", clock);
+        return error_set(err, "clock=%s is none of 'host', 'rt' and 'vm'", clock);
     replace(&c->cfg->rtc_clock, clock);
     drift = opts_get(o, "driftfix");
     if (drift && strcmp(drift, "none") && strcmp(drift, "slew"))
-        return error_set(err, "-rtc: driftfix=%s is neither 'none' nor 'slew'", drift);
+        return error_set(err, "driftfix=%s is neither 'none' nor 'slew'", drift);
     c->cfg->rtc_slew = drift && !strcmp(drift, "slew");
     return opts_all_used(o, "-rtc", (const char *const[]){ "base", "clock", "driftfix", NULL }, err);
 }
@@ -448,7 +459,7 @@ bool cli_set_uuid(Cli *c, const char *option, const char *arg, GError **err)
     int end = 0;
 
     if (sscanf(arg, "%2x%2x%2x%2x-%2x%2x-%2x%2x-%2x%2x-%2x%2x%2x%2x%2x%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
-               &b[6], &b[7], &b[8], &b[9], &b[10], &b[11], &b[12], &b[13], &b[14], &b[15], &end) != 16 || arg[end])
+               &b[6], &b[7], &b[8], &b[9], &b[10], &b[11], &b[12], &b[13], &b[14], &b[15], &end) != 16 || end != 36 || arg[end])
         return error_set(err, "-uuid %s: expected a UUID such as 550e8400-e29b-41d4-a716-446655440000", arg);
     for (int i = 0; i < 16; i++)
         c->cfg->uuid[i] = b[i];
@@ -468,7 +479,7 @@ static bool choose(Opts *o, const char *name, const char *const *names, unsigned
     {
         g_autofree char *all = g_strjoinv("', '", (char **)names);
 
-        return error_set(err, "-action: %s=%s is none of '%s'", name, s, all);
+        return error_set(err, "%s=%s is none of '%s'", name, s, all);
     }
 }
 

@@ -73,7 +73,7 @@ static bool opt_log_file(Cli *c, const char *option, const char *arg, GError **e
 static bool opt_vga(Cli *c, const char *option, const char *arg, GError **err)
 {
     static const char *const names[] = { "std", "none", NULL };
-    const char *near = nearest_name(arg, names);
+    g_autofree char *hint = nearest_hint(arg, names);
 
     if (!strcmp(arg, "help")) {
         puts("none                 no graphic card\nstd                  standard VGA (default)");
@@ -81,8 +81,7 @@ static bool opt_vga(Cli *c, const char *option, const char *arg, GError **err)
         return true;
     }
     if (strcmp(arg, "std") && strcmp(arg, "none"))
-        return error_set(err, "-vga %s: there is no such card%s%s%s; '-vga help' lists them", arg,
-                         near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+        return error_set(err, "-vga %s: there is no such card%s; '-vga help' lists them", arg, hint);
     g_free(c->cfg->vga);
     c->cfg->vga = g_strdup(arg);
     return true;
@@ -116,9 +115,16 @@ static bool opt_no_shutdown(Cli *c, const char *option, const char *arg, GError 
     return true;
 }
 
+static bool add_global(Cli *c, const char *driver, const char *prop, const char *value, GError **err)
+{
+    c->cfg->globals = g_slist_append(c->cfg->globals, g_strdup_printf("%s.%s=%s", driver, prop, value));
+    return device_check_global(driver, prop, err);
+}
+
 static bool opt_global(Cli *c, const char *option, const char *arg, GError **err)
 {
-    const char *dot = strchr(arg, '.');
+    const char *dot = strchr(arg, '.'), *eq = dot ? strchr(dot, '=') : NULL;
+    g_autofree char *name = NULL, *rest = NULL;
 
     if (!strncmp(arg, "driver=", 7)) {
         g_autoptr(Opts) o = opts_parse(arg, NULL, err);
@@ -131,13 +137,13 @@ static bool opt_global(Cli *c, const char *option, const char *arg, GError **err
         value = opts_get(o, "value");
         if (!driver || !prop || !value)
             return error_set(err, "-global %s: driver=, property= and value= are all needed", arg);
-        c->cfg->globals = g_slist_append(c->cfg->globals, g_strdup_printf("%s.%s=%s", driver, prop, value));
-        return true;
+        return add_global(c, driver, prop, value, err);
     }
-    if (!dot || !strchr(dot, '='))
+    if (!eq)
         return error_set(err, "-global %s: expected DRIVER.PROPERTY=VALUE", arg);
-    c->cfg->globals = g_slist_append(c->cfg->globals, g_strdup(arg));
-    return true;
+    name = g_strndup(arg, dot - arg);
+    rest = g_strndup(dot + 1, eq - dot - 1);
+    return add_global(c, name, rest, eq + 1, err);
 }
 
 static bool opt_firmware_dir(Cli *c, const char *option, const char *arg, GError **err)
@@ -281,7 +287,10 @@ static bool apply(Cli *c, const OptRow *r, const char *arg, GError **err)
         g_array_append_val(*(GArray **)at, item);
         return true;
     case K_FN:
-        return r->fn(c, r->name, arg, err);
+        if (r->fn(c, r->name, arg, err))
+            return true;
+        error_prefix_option(err, r->name, arg);
+        return false;
     }
     g_assert_not_reached();
 }

@@ -75,13 +75,13 @@ bool process_write_pid(const char *path, GError **err)
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), n = g_snprintf(text, sizeof text, "%d\n", (int)getpid());
 
     if (fd < 0)
-        return error_set_errno(err, errno, "cannot create PID file '%s'", path);
+        return error_set_errno(err, errno, "-pidfile %s: cannot create it", path);
     if (fcntl(fd, F_SETLK, &lock) < 0) {
         close(fd);
-        return error_set(err, "cannot create PID file '%s': another process holds it", path);
+        return error_set(err, "-pidfile %s: another process holds it", path);
     }
     if (ftruncate(fd, 0) < 0 || write(fd, text, n) != n) {
-        error_set_errno(err, errno, "cannot write PID file '%s'", path);
+        error_set_errno(err, errno, "-pidfile %s: cannot write it", path);
         close(fd);
         return false;
     }

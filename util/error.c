@@ -8,6 +8,7 @@
 static const char *program = "vmemu";
 static __thread ErrorSink *thread_sink;
 static __thread void *thread_sink_opaque;
+static GString *held;       /* warnings, while they are held */
 
 G_DEFINE_QUARK(vmemu-error, vmemu_error)
 
@@ -76,6 +77,8 @@ void error_set_sink(ErrorSink *sink, void *opaque)
     thread_sink_opaque = opaque;
 }
 
+#define WARNING "warning: "
+
 static void report(const char *kind, const char *fmt, va_list ap)
 {
     g_autofree char *s = g_strdup_vprintf(fmt, ap);
@@ -91,8 +94,40 @@ static void report(const char *kind, const char *fmt, va_list ap)
         if (end) {
             *end++ = 0;
         }
-        fprintf(stderr, "%s: %s%s\n", program, kind, at);
+        if (held && !strcmp(kind, WARNING))
+            g_string_append_printf(held, "%s: %s%s\n", program, kind, at);
+        else
+            fprintf(stderr, "%s: %s%s\n", program, kind, at);
     }
+}
+
+void warnings_hold(void)
+{
+    if (!held)
+        held = g_string_new(NULL);
+}
+
+void warnings_release(bool print)
+{
+    GString *s = held;
+
+    held = NULL;
+    if (s && print)
+        fputs(s->str, stderr);
+    if (s)
+        g_string_free(s, true);
+}
+
+void warn_text(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    if (held)
+        g_string_append_vprintf(held, fmt, ap);
+    else
+        vfprintf(stderr, fmt, ap);
+    va_end(ap);
 }
 
 void error_report(const char *fmt, ...)
@@ -109,7 +144,7 @@ void warn_report(const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    report("warning: ", fmt, ap);
+    report(WARNING, fmt, ap);
     va_end(ap);
 }
 
@@ -126,6 +161,21 @@ void error_report_err(GError *err)
 {
     error_report("%s", err->message);
     g_error_free(err);
+}
+
+void error_report_line(const GError *err)
+{
+    g_auto(GStrv) lines = g_strsplit(err->message, "\n", -1);
+    g_autofree char *line = g_strjoinv(": ", lines);
+
+    error_report("%s", line);
+}
+
+const char *error_file_reason(const GError *err)
+{
+    const char *colon = strrchr(err->message, ':');
+
+    return colon && colon[1] == ' ' ? colon + 2 : err->message;
 }
 
 /* Damerau-Levenshtein (optimal string alignment) distance, for strings under 64 characters. */
@@ -153,7 +203,8 @@ static unsigned edit_distance(const char *a, const char *b)
 
 const char *nearest_name(const char *wrong, const char *const *names)
 {
-    const char *best = NULL;
+    const char *const *all = names;
+    const char *best = NULL, *prefixed = NULL;
     unsigned least = MAX(1, MIN(3, strlen(wrong) / 3)) + 1;
 
     for (; *names; names++) {
@@ -164,5 +215,25 @@ const char *nearest_name(const char *wrong, const char *const *names)
             best = *names;
         }
     }
-    return best;
+    for (const char *const *n = all; !best && strlen(wrong) >= 3 && *n; n++)
+        if (g_str_has_prefix(*n, wrong) && (!prefixed || strlen(*n) < strlen(prefixed)))
+            prefixed = *n;
+    return best ? best : prefixed;
+}
+
+char *nearest_hint(const char *wrong, const char *const *names)
+{
+    const char *near = nearest_name(wrong, names);
+
+    return near ? g_strdup_printf(" (did you mean '%s'?)", near) : g_strdup("");
+}
+
+void error_prefix_option(GError **err, const char *option, const char *arg)
+{
+    g_autofree char *named = g_strconcat("-", option, NULL);
+    g_autofree char *shown = arg ? g_strdelimit(g_strdup(arg), "\r\n\t", ' ') : NULL;
+    size_t n = strlen(named);
+
+    if (err && *err && (strncmp((*err)->message, named, n) || g_ascii_isalnum((*err)->message[n])))
+        g_prefix_error(err, "-%s%s%s: ", option, arg ? " " : "", arg ? shown : "");
 }

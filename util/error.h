@@ -31,11 +31,26 @@ void error_report(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 void warn_report(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 void info_report(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 void error_report_err(GError *err);
+/* The same in one line: a hint on a second one comes behind a colon. Does not free err. */
+void error_report_line(const GError *err);
 void error_set_program(const char *argv0);
 const char *error_program(void);
+/* While they are held, warnings that would go to stderr are kept back: released, they are printed (or forgotten, after an
+ * error: that is to be the only line). One thread starts the program; no other warns before it is done. */
+void warnings_hold(void);
+void warnings_release(bool print);
+/* A warning of several lines in a form of its own, without the program's name; held like the others. */
+void warn_text(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 typedef void ErrorSink(void *opaque, const char *line);
 void error_set_sink(ErrorSink *sink, void *opaque); /* of the calling thread; NULL: stderr again */
 
-/* The name in `names` (NULL-terminated) nearest to `wrong`, or NULL when none is near (edit distance). */
+/* Why GLib could not read a file: the end of its message, such as "No such file or directory". Belongs to err. */
+const char *error_file_reason(const GError *err);
+/* The name in `names` (NULL-terminated) nearest to `wrong`, or NULL when none is near (edit distance; else the shortest that
+ * begins with it). */
 const char *nearest_name(const char *wrong, const char *const *names);
+/* " (did you mean 'NAME'?)", or "" when none is near. Free with g_free. */
+char *nearest_hint(const char *wrong, const char *const *names);
+/* Puts "-option arg: " before the message, unless it begins with the option's name already. */
+void error_prefix_option(GError **err, const char *option, const char *arg);
 #endif

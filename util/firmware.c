@@ -53,11 +53,10 @@ bool firmware_load(const char *name, char **data, gsize *size, GError **err)
 
     if (!path && package)
         return error_set(err, "firmware file '%s' was not found; it is in the package %s", name, package);
-    if (!path)
-        return error_set(err, "firmware file '%s' was not found", name);
-    if (!g_file_get_contents(path, data, size, &why))
-        return error_set(err, "%s", why->message);
-    return true;
+    if (!path && !strchr(name, '/'))
+        return error_set(err, "firmware file '%s' was not found; '-L help' lists the folders", name);
+    return g_file_get_contents(path ? path : name, data, size, &why) ||
+           error_set(err, "could not load firmware file '%s': %s", name, error_file_reason(why));
 }
 
 void firmware_list_dirs(GString *out)

@@ -226,7 +226,10 @@ static bool add_drive(Device *fdc, unsigned unit, GError **err)
     DEVICE(d, Floppy)->unit = unit;
     DEVICE(d, Floppy)->type = s->fd_type[unit];
     info->claimed = true;
-    return device_realize(d, s->bus, err);
+    if (device_realize(d, s->bus, err))
+        return true;
+    g_prefix_error(err, "%s", info->origin ? info->origin : "");
+    return false;
 }
 
 Device *fdc_create(Machine *m, Bus *isa, GError **err)

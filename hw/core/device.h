@@ -208,6 +208,9 @@ struct Bus {                            /* first member of every bus struct */
 Device *device_new(Machine *m, const DeviceType *t, GError **err);
 /* Sets a property from text; err names property and device and, for a wrong name, the nearest. */
 bool device_set(Device *d, const char *prop, const char *value, GError **err);
+/* -global DRIVER.PROP=: has the type that property? A driver that is not known is worth a warning only, as with QEMU: scripts
+ * set such for devices that may be there. */
+bool device_check_global(const char *driver, const char *prop, GError **err);
 void device_set_int(Device *d, const char *prop, int64_t value);    /* by the board: aborts on a wrong name */
 char *device_get(Device *d, const char *prop, GError **err);        /* as text; caller frees */
 /* Puts it on bus (NULL: none), maps its fixed ports, calls realize. On failure the device is freed. */

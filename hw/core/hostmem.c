@@ -57,42 +57,12 @@ MemBackend *hostmem_find(Machine *m, const char *id)
 
 static void backend_free(MemBackend *b)
 {
+    if (b->fd >= 0)
+        close(b->fd);
     g_free(b->type);
     g_free(b->id);
     g_free(b->path);
     g_free(b);
-}
-
-bool hostmem_add(Machine *m, const char *type, Opts *o, GError **err)
-{
-    MemBackend *b = g_new0(MemBackend, 1);
-    bool ok;
-
-    b->type = g_strdup(type);
-    b->id = g_strdup(opts_get(o, "id"));
-    b->path = g_strdup(opts_get(o, "mem-path"));
-    b->share = !strcmp(type, "memory-backend-memfd");
-    ok = opts_get_size(o, "size", 0, &b->size, err) && opts_get_bool(o, "share", b->share, &b->share, err) &&
-         opts_get_bool(o, "prealloc", false, &b->prealloc, err);
-    /* How the host places, merges and dumps the memory is left to it. */
-    for (const char *const *k = known; *k; k++)
-        opts_get(o, *k);
-    if (ok && !b->id)
-        ok = error_set(err, "Parameter 'id' is missing");
-    else if (ok && hostmem_find(m, b->id))
-        ok = error_set(err, "attempt to add duplicate property '%s' to object (type 'container')", b->id);
-    else if (ok && !b->size)
-        ok = error_set(err, "can't create backend with size 0");
-    else if (ok && b->path && strcmp(type, "memory-backend-file"))
-        ok = error_set(err, "Property '%s.mem-path' not found", type);
-    else if (ok && !b->path && !strcmp(type, "memory-backend-file"))
-        ok = error_set(err, "mem-path property not set");
-    ok = ok && opts_all_used(o, type, known, err);
-    if (ok)
-        g_ptr_array_add(m->mem_backends, b);
-    else
-        backend_free(b);
-    return ok;
 }
 
 static int open_backing(const MemBackend *b, GError **err)
@@ -122,21 +92,52 @@ static int open_backing(const MemBackend *b, GError **err)
     return fd;
 }
 
+bool hostmem_add(Machine *m, const char *type, Opts *o, GError **err)
+{
+    MemBackend *b = g_new0(MemBackend, 1);
+    bool ok;
+
+    b->fd = -1;
+    b->type = g_strdup(type);
+    b->id = g_strdup(opts_get(o, "id"));
+    b->path = g_strdup(opts_get(o, "mem-path"));
+    b->share = !strcmp(type, "memory-backend-memfd");
+    ok = opts_get_size(o, "size", 0, &b->size, err) && opts_get_bool(o, "share", b->share, &b->share, err) &&
+         opts_get_bool(o, "prealloc", false, &b->prealloc, err);
+    /* How the host places, merges and dumps the memory is left to it. */
+    for (const char *const *k = known; *k; k++)
+        opts_get(o, *k);
+    if (ok && !b->id)
+        ok = error_set(err, "Parameter 'id' is missing");
+    else if (ok && hostmem_find(m, b->id))
+        ok = error_set(err, "attempt to add duplicate property '%s' to object (type 'container')", b->id);
+    else if (ok && !b->size)
+        ok = error_set(err, "can't create backend with size 0: size= is needed");
+    else if (ok && b->path && strcmp(type, "memory-backend-file"))
+        ok = error_set(err, "Property '%s.mem-path' not found", type);
+    else if (ok && !b->path && !strcmp(type, "memory-backend-file"))
+        ok = error_set(err, "mem-path property not set: mem-path= is needed");
+    ok = ok && opts_all_used(o, type, known, err);
+    if (ok && strcmp(type, "memory-backend-ram")) {
+        b->fd = open_backing(b, err);
+        ok = b->fd >= 0;
+    }
+    if (ok)
+        g_ptr_array_add(m->mem_backends, b);
+    else
+        backend_free(b);
+    return ok;
+}
+
 /* The block's anonymous pages give way to the file's, at the same address. */
 static bool map_file(RamBlock *r, const MemBackend *b, GError **err)
 {
-    int fd = open_backing(b, err);
-
-    if (fd < 0)
-        return false;
-    if (mmap(r->host, b->size, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_NORESERVE | (b->share ? MAP_SHARED : MAP_PRIVATE), fd, 0) ==
+    if (mmap(r->host, b->size, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_NORESERVE | (b->share ? MAP_SHARED : MAP_PRIVATE), b->fd, 0) ==
         MAP_FAILED) {
-        error_set_errno(err, errno, "can't map backing store of '%s'", b->id);
-        close(fd);
-        return false;
+        return error_set_errno(err, errno, "can't map backing store of '%s'", b->id);
     }
     madvise(r->host, b->size, MADV_DONTFORK);
-    r->fd = fd;
+    r->fd = b->fd;
     return true;
 }
 

@@ -9,6 +9,7 @@
 
 typedef struct MemBackend {
     char *type, *id, *path;
+    int fd;                 /* of a file; -1: none */
     uint64_t size;
     bool share, prealloc, used;
 } MemBackend;

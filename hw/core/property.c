@@ -191,7 +191,7 @@ static bool bad(const Device *d, const Property *p, const char *value, GError **
 static bool parse_number(Device *d, const Property *p, const char *s, GError **err)
 {
     static const struct { int64_t min; uint64_t max; } limits[] = {
-        [PROP_U8] = { 0, UINT8_MAX }, [PROP_U16] = { 0, UINT16_MAX }, [PROP_U32] = { INT32_MIN, UINT32_MAX },
+        [PROP_U8] = { 0, UINT8_MAX }, [PROP_U16] = { 0, UINT16_MAX }, [PROP_U32] = { 0, UINT32_MAX },
         [PROP_U64] = { 0, UINT64_MAX }, [PROP_I32] = { INT32_MIN, INT32_MAX }, [PROP_I64] = { INT64_MIN, INT64_MAX },
         [PROP_SIZE] = { 0, UINT64_MAX }, [PROP_SIZE32] = { 0, UINT32_MAX },
     };
@@ -299,20 +299,49 @@ static bool collect_name(const Property *p, void *opaque)
     return true;
 }
 
+static bool not_found(const DeviceType *t, const char *prop, GError **err)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autofree char *hint = NULL;
+
+    type_foreach_prop(t, collect_name, names);
+    g_ptr_array_add(names, NULL);
+    hint = nearest_hint(prop, (const char *const *)names->pdata);
+    return error_set(err, "Property '%s.%s' not found%s", t->name, prop, hint);
+}
+
+/* A type that others derive from counts as well. */
+static const DeviceType *find_driver(const char *name)
+{
+    for (const DeviceType *const *t = device_types; *t; t++)
+        for (const DeviceType *at = *t; at; at = at->parent)
+            if (!strcmp(at->name, name))
+                return at;
+    return NULL;
+}
+
+bool device_check_global(const char *driver, const char *prop, GError **err)
+{
+    const DeviceType *t = find_driver(driver);
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    g_autofree char *hint = NULL;
+
+    if (t)
+        return type_find_prop(t, prop) || not_found(t, prop, err);
+    for (const DeviceType *const *all = device_types; *all; all++)
+        g_ptr_array_add(names, (char *)(*all)->name);
+    g_ptr_array_add(names, NULL);
+    hint = nearest_hint(driver, (const char *const *)names->pdata);
+    warn_report("global %s.%s has invalid class name%s", driver, prop, hint);
+    return true;
+}
+
 bool device_set(Device *d, const char *prop, const char *value, GError **err)
 {
     const Property *p = type_find_prop(d->type, prop);
 
-    if (!p) {
-        g_autoptr(GPtrArray) names = g_ptr_array_new();
-        const char *near;
-
-        type_foreach_prop(d->type, collect_name, names);
-        g_ptr_array_add(names, NULL);
-        near = nearest_name(prop, (const char *const *)names->pdata);
-        return error_set(err, "Property '%s.%s' not found%s%s%s", d->type->name, prop, near ? " (did you mean '" : "",
-                         near ? near : "", near ? "'?)" : "");
-    }
+    if (!p)
+        return not_found(d->type, prop, err);
     if (d->realized)
         return error_set(err, "Attempt to set property '%s' on device '%s' (type '%s') after it was realized", prop,
                          device_name(d), d->type->name);

@@ -9,6 +9,7 @@
  *
  * Answers are "OK [VALUE]", or "FAIL reason" (QEMU aborts on most malformed commands; we do not).
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -346,8 +347,12 @@ bool qtest_server_start(Machine *m, const char *spec, const char *log_file, GErr
 {
     GError *local = NULL;
     Chardev *chr = chr_open("qtest", spec, &local);
+    bool quiet = log_file && (!strcmp(log_file, "none") || !strcmp(log_file, "/dev/null"));
+    FILE *log = quiet ? NULL : log_file ? fopen(log_file, "we") : stderr;
     Qtest *q;
 
+    if (!log && !quiet)
+        return error_set_errno(err, errno, "-qtest-log %s", log_file);
     if (!chr) {
         if (local)
             g_propagate_prefixed_error(err, local, "-qtest %s: ", spec);
@@ -359,11 +364,8 @@ bool qtest_server_start(Machine *m, const char *spec, const char *log_file, GErr
     q->m = m;
     q->in = g_string_new(NULL);
     q->opened = host_now_ns();
-    if (!log_file)
-        q->log = stderr;
-    else if (strcmp(log_file, "none") && strcmp(log_file, "/dev/null"))
-        q->log = fopen(log_file, "we");
-    if (q->log)
+    q->log = log;
+    if (log)
         setvbuf(q->log, NULL, _IOLBF, 0);
     if (!chr_attach(&q->chr, chr, err))
         return false;

@@ -1,7 +1,8 @@
 /*
  * RAM blocks: host memory that a guest sees, and the display's dirty bits.
  *
- * Memory is reserved with MAP_NORESERVE and comes into being as the guest touches it.
+ * Memory comes into being as the guest touches it. Without MAP_NORESERVE the kernel refuses at once what this host can never
+ * give (see vm.overcommit_memory in proc(5)).
  */
 #include <errno.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 static void *reserve(uint64_t size)
 {
     uint64_t slack = size >= HUGE_PAGE ? HUGE_PAGE : 0;
-    uint8_t *p = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *q;
+    uint8_t *p = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *q;
 
     if (p == MAP_FAILED || !slack)
         return p;

@@ -105,12 +105,12 @@ static bool add_splash(FwCfg *f, const char *path, GError **err)
     gsize len;
 
     if (!g_file_get_contents(path, &data, &len, &why)) {
-        error_report("failed to find file '%s': %s", path, why->message);
+        warn_report("-boot splash=%s: cannot read it: %s", path, error_file_reason(why));
         return true;
     }
     kind = picture_kind((uint8_t *)data, len);
     if (!kind) {
-        error_report("splash file '%s' format not recognized; must be JPEG or 24 bit BMP", path);
+        warn_report("-boot splash=%s: format not recognized; must be JPEG or 24 bit BMP", path);
         g_free(data);
         return true;
     }
@@ -123,9 +123,9 @@ static bool add_boot(FwCfg *f, const FwCfgFacts *p, GError **err)
     int64_t wait = p->boot_splash_time, retry = p->boot_reboot_timeout;
 
     if (wait < -1 || wait > 65535)
-        return error_set(err, "splash-time is invalid,it should be a value between 0 and 65535");
+        return error_set(err, "-boot: splash-time is invalid,it should be a value between 0 and 65535");
     if (retry < -1 || retry > 65535)
-        return error_set(err, "reboot timeout is invalid,it should be a value between -1 and 65535");
+        return error_set(err, "-boot: reboot timeout is invalid,it should be a value between -1 and 65535");
     if (wait >= 0) {
         uint16_t le = GUINT16_TO_LE(wait);
 

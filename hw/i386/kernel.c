@@ -95,10 +95,10 @@ bool initrd_load(const KernelFacts *k, uint32_t max, KernelImage *im, GError **e
     gsize len;
 
     if (!g_file_get_contents(k->initrd, &data, &len, &why))
-        return error_set(err, "error reading initrd %s: %s", k->initrd, why->message);
+        return error_set(err, "-initrd %s: cannot read it: %s", k->initrd, error_file_reason(why));
     im->initrd.data = (uint8_t *)data;
     if (len >= room || ((room - len) & ~4095ull) < low)
-        return error_set(err, "initrd is too large, cannot support.(max: %" G_GUINT64_FORMAT ", need %zu)",
+        return error_set(err, "-initrd %s: it is too large (max: %" G_GUINT64_FORMAT ", need %zu)", k->initrd,
                          room > low ? room - low : 0, len);
     im->initrd.addr = (room - len) & ~4095ull;
     im->initrd.size = im->initrd.len = len;
@@ -170,7 +170,7 @@ static bool load(const KernelFacts *k, const uint8_t *file, size_t len, KernelIm
     if (multiboot_find(file, len, &header))
         return multiboot_load(k, file, len, header, im, err);
     if (!elf_is(file, len))
-        return error_set(err, "invalid kernel header");
+        return error_set(err, "invalid kernel header: it is no Linux bzImage, no multiboot kernel and no ELF file with a PVH note");
     if (!elf_pvh_entry(file, len, &entry))
         return error_set(err, "Error loading uncompressed kernel without PVH ELF Note");
     im->entry = entry;
@@ -207,7 +207,7 @@ bool kernel_load(FwCfg *f, const KernelFacts *k, const char **rom, GError **err)
     if (!k->kernel)
         return true;
     if (!g_file_get_contents(k->kernel, &file, &len, &why))
-        return error_set(err, "could not load kernel '%s': %s", k->kernel, why->message);
+        return error_set(err, "-kernel %s: cannot read it: %s", k->kernel, error_file_reason(why));
     ok = load(k, (uint8_t *)file, len, &im, err);
     if (ok) {
         hand_over(f, &im.kernel, FW_CFG_KERNEL_ADDR, FW_CFG_KERNEL_SIZE, FW_CFG_KERNEL_DATA);
@@ -216,6 +216,8 @@ bool kernel_load(FwCfg *f, const KernelFacts *k, const char **rom, GError **err)
         hand_over(f, &im.setup, FW_CFG_SETUP_ADDR, FW_CFG_SETUP_SIZE, FW_CFG_SETUP_DATA);
         fw_cfg_add_i32(f, FW_CFG_KERNEL_ENTRY, im.entry);
         ok = add_rom(f, im.kind, rom, err);
+    } else if (err && *err && !g_str_has_prefix((*err)->message, "-initrd")) {
+        error_prefix_option(err, "kernel", k->kernel);
     }
     drop(&im);
     return ok;

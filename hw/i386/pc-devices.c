@@ -193,7 +193,7 @@ bool pc_devices_init(Pc *pc, GError **err)
     Machine *m = pc->machine;
 
     if (m->cfg->usb)
-        return error_set(err, "usb=on: this machine has no USB controller yet");
+        return error_set(err, "-machine usb=on: this machine has no USB controller yet");
     if (!add_display(pc, err) || !add_chips(pc, err) || !add_ports(pc, err))
         return false;
     pc->fdc = fdc_create(m, &pc->isa->bus, err);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "hw/core/hostmem.h"
 #include "hw/i386/pc-int.h"
+#include "target/i386/cpu.h"
 #include "util/error.h"
 #include "util/firmware.h"
 #include "util/opts.h"
@@ -13,6 +14,18 @@
 #define ALIGNED_BELOW_4G 0xc0000000ull      /* when there is more RAM than fits: 3 GiB, so that both parts are whole GiB */
 #define BIOS_WINDOW 0x20000ull              /* the BIOS's last 128 KiB, below 1 MiB */
 #define OPTION_ROMS 0xc0000ull
+#define PCI_HOLE64 (2 * GIB)
+
+/* RAM and the 64-bit PCI window behind it must lie within what the CPU can address. */
+static bool check_phys_bits(Pc *pc, GError **err)
+{
+    unsigned bits = x86_phys_bits(x86_cpu(pc->machine, 0));
+    uint64_t limit = (1ull << bits) - 1, last = ((4 * GIB + pc->above_4g + GIB - 1) & ~(GIB - 1)) + PCI_HOLE64 - 1;
+
+    return bits <= 32 || last <= limit ||
+           error_set(err, "-m: Address space limit 0x%" G_GINT64_MODIFIER "x < 0x%" G_GINT64_MODIFIER "x phys-bits too low (%u): "
+                     "less memory, or -cpu ...,phys-bits=, or host-phys-bits=on", limit, last, bits);
+}
 
 static bool split_ram(Pc *pc, GError **err)
 {
@@ -21,15 +34,15 @@ static bool split_ram(Pc *pc, GError **err)
     uint64_t limit = DEFAULT_BELOW_4G, low;
 
     if (s && (!parse_size_text(s, 1, &limit) || limit > 4 * GIB))
-        return error_set(err, "max-ram-below-4g=%s is not a size of at most 4G", s);
+        return error_set(err, "-machine max-ram-below-4g=%s is not a size of at most 4G", s);
     if (s && limit < (1 << 20))
-        return error_set(err, "max-ram-below-4g=%s is too small: the BIOS needs 1M", s);
+        return error_set(err, "-machine max-ram-below-4g=%s is too small: the BIOS needs 1M", s);
     low = limit;
     if (cfg->ram_size >= limit && low > ALIGNED_BELOW_4G)
         low = ALIGNED_BELOW_4G;
     pc->below_4g = MIN(cfg->ram_size, low);
     pc->above_4g = cfg->ram_size - pc->below_4g;
-    return true;
+    return check_phys_bits(pc, err);
 }
 
 /* -numa node,memdev=: the nodes' memory, one after the other. */
@@ -47,8 +60,10 @@ static bool init_node_ram(Pc *pc, GError **err)
         if (!n->memdev)
             return error_set(err, "-numa: node %u has no memdev=; all nodes must have one, or none", i);
         b = hostmem_take(m, n->memdev, err);
-        if (!b)
+        if (!b) {
+            error_prefix_option(err, "numa node,memdev", NULL);
             return false;
+        }
         n->size = b->size;
         if (b->size > m->cfg->ram_size - at)
             return error_set(err, "-numa: the nodes' memory is more than the machine's %" G_GUINT64_FORMAT " MiB",
@@ -69,10 +84,13 @@ static bool init_ram(Pc *pc, GError **err)
 
     if (cfg->memory_backend) {
         b = hostmem_take(m, cfg->memory_backend, err);
-        if (!b)
+        if (!b) {
+            error_prefix_option(err, "machine memory-backend", NULL);
             return false;
+        }
         if (b->size != cfg->ram_size)
-            return error_set(err, "Machine memory size does not match the size of the memory backend");
+            return error_set(err, "-m: Machine memory size (%" G_GUINT64_FORMAT " MiB) does not match the size of the memory backend "
+                             "'%s' (%" G_GUINT64_FORMAT " MiB)", cfg->ram_size >> 20, cfg->memory_backend, b->size >> 20);
         region_init_ram_block(&pc->ram, m->root, cfg->memory_backend, b);
         return true;
     }
@@ -84,20 +102,30 @@ static bool init_ram(Pc *pc, GError **err)
         g_autoptr(Opts) o = opts_parse(text, NULL, err);
 
         opts_set(o, "mem-path", cfg->mem_path);
-        if (!hostmem_add(m, "memory-backend-file", o, err))
-            return false;
-        b = hostmem_take(m, "pc.ram", err);
+        b = hostmem_add(m, "memory-backend-file", o, err) ? hostmem_take(m, "pc.ram", err) : NULL;
+        if (!b)
+            error_prefix_option(err, "mem-path", cfg->mem_path);
         if (b)
             region_init_ram_block(&pc->ram, m->root, "pc.ram", b);
         return b;
     }
-    return region_init_ram(&pc->ram, m, m->root, "pc.ram", NULL, cfg->ram_size, err);
+    if (region_init_ram(&pc->ram, m, m->root, "pc.ram", NULL, cfg->ram_size, err))
+        return true;
+    error_prefix_option(err, "m", NULL);
+    return false;
 }
 
 bool pc_memory_init(Pc *pc, GError **err)
 {
     return split_ram(pc, err) && init_ram(pc, err) &&
            (!pc->machine->cfg->mem_prealloc || !pc->ram.ram || hostmem_prealloc(pc->ram.ram, err));
+}
+
+static bool check_bios_size(const char *name, gsize size, GError **err)
+{
+    return (size && size % 65536 == 0 && size <= 16 << 20) ||
+           error_set(err, "could not load PC BIOS '%s': its size is %" G_GSIZE_FORMAT " bytes, and must be a multiple of 64 KiB up "
+                     "to 16 MiB", name, size);
 }
 
 bool pc_firmware_init(Pc *pc, GError **err)
@@ -108,11 +136,11 @@ bool pc_firmware_init(Pc *pc, GError **err)
     uint64_t window;
     gsize size;
 
-    if (!firmware_load(name, &image, &size, err))
+    if (!firmware_load(name, &image, &size, err) || !check_bios_size(name, size, err)) {
+        if (m->cfg->bios)
+            error_prefix_option(err, "bios", name);
         return false;
-    if (!size || size % 65536 || size > 16 << 20)
-        return error_set(err, "could not load PC BIOS '%s': its size is %" G_GSIZE_FORMAT " bytes, and must be a multiple of "
-                         "64 KiB up to 16 MiB", name, size);
+    }
     if (!region_init_ram(&pc->bios, m, m->root, "pc.bios", NULL, size, err) ||
         !region_init_ram(&pc->option_roms, m, m->root, "pc.rom", NULL, BIOS_WINDOW, err))
         return false;

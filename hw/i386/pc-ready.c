@@ -72,7 +72,7 @@ static bool numa_init(Pc *pc, GError **err)
         if (pc->cpus[i].node < 0)
             pc->cpus[i].node = i % cfg->numa->len;
     return sum == cfg->ram_size ||
-           error_set(err, "total memory for NUMA nodes (0x%" G_GINT64_MODIFIER "x) should equal RAM size (0x%"
+           error_set(err, "-numa: total memory for NUMA nodes (0x%" G_GINT64_MODIFIER "x) should equal RAM size (0x%"
                      G_GINT64_MODIFIER "x)", sum, cfg->ram_size);
 }
 
@@ -207,7 +207,7 @@ static bool add_smbios(Pc *pc, GArray *e820, GError **err)
 
     memcpy(f.uuid, cfg->uuid, 16);
     if (strcmp(entry, "32") && strcmp(entry, "64"))
-        return error_set(err, "smbios-entry-point-type=%s is neither 32 nor 64", entry);
+        return error_set(err, "-machine smbios-entry-point-type=%s is neither 32 nor 64", entry);
     return smbios_build(pc->smbios, &f, entry[0] == '6', anchor, tables, err) &&
            fw_cfg_add_file(pc->fw_cfg, "etc/smbios/smbios-tables", tables->data, tables->len, err) &&
            fw_cfg_add_file(pc->fw_cfg, "etc/smbios/smbios-anchor", anchor->data, anchor->len, err);

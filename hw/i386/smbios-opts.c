@@ -81,12 +81,13 @@ static bool well_formed(const uint8_t *p, size_t len)
 static bool add_file(Smbios *s, const char *path, GError **err)
 {
     g_autofree char *data = NULL;
+    g_autoptr(GError) why = NULL;
     uint8_t type;
     gsize len;
 
-    if (!g_file_get_contents(path, &data, &len, NULL) || len < 4)
-        return error_set(err, "Cannot read SMBIOS file %s", path);
-    if (!well_formed((uint8_t *)data, len))
+    if (!g_file_get_contents(path, &data, &len, &why))
+        return error_set(err, "Cannot read SMBIOS file %s: %s", path, error_file_reason(why));
+    if (len < 4 || !well_formed((uint8_t *)data, len))
         return error_set(err, "SMBIOS file %s is not one structure with its strings and closing zeros", path);
     type = data[0];
     if (type < 128 && smbios_bit(s->given, type))
@@ -131,7 +132,7 @@ static bool parse_bios(Smbios *s, Opts *o, GError **err)
 
     if (release) {
         if (sscanf(release, "%u.%u", &major, &minor) != 2)
-            return error_set(err, "Invalid release");
+            return error_set(err, "Invalid release '%s': expected MAJOR.MINOR, such as 1.2", release);
         s->bios_release = true;
         s->bios_major = major;
         s->bios_minor = minor;
@@ -144,7 +145,7 @@ static bool parse_system(Smbios *s, Opts *o, GError **err)
     const char *uuid = opts_get(o, "uuid");
 
     if (uuid && !parse_uuid(uuid, s->uuid))
-        return error_set(err, "Invalid UUID");
+        return error_set(err, "Invalid UUID '%s': expected one such as 550e8400-e29b-41d4-a716-446655440000", uuid);
     s->has_uuid |= uuid != NULL;
     return true;
 }
@@ -155,7 +156,7 @@ static bool parse_speed(Opts *o, const char *name, uint16_t *v, GError **err)
     uint64_t n = *v;
 
     if (text && !parse_u64_text(text, &n))
-        return error_set(err, "Parameter '%s' expects a number", name);
+        return error_set(err, "Parameter '%s' expects a number, not '%s'", name, text);
     if (n > 65535)
         return error_set(err, "SMBIOS CPU speed is too large (> 65535)");
     *v = n;
@@ -185,11 +186,12 @@ static bool parse_port(Smbios *s, Opts *o, GError **err)
 
 static bool add_oem_file(Smbios *s, const char *path, GError **err)
 {
+    g_autoptr(GError) why = NULL;
     char *data;
     gsize len;
 
-    if (!g_file_get_contents(path, &data, &len, NULL))
-        return error_set(err, "Could not open '%s'", path);
+    if (!g_file_get_contents(path, &data, &len, &why))
+        return error_set(err, "Could not open '%s': %s", path, error_file_reason(why));
     if (memchr(data, 0, len)) {
         g_free(data);
         return error_set(err, "NUL in OEM strings value in %s", path);
@@ -241,7 +243,8 @@ static bool parse_onboard(Smbios *s, Opts *o, GError **err)
             if (!strcmp(kinds[i], kind))
                 d.kind = i + 1;
         if (!d.kind)
-            return error_set(err, "invalid parameter value: %s", kind);
+            return error_set(err, "kind=%s is none of 'other', 'unknown', 'video', 'scsi', 'ethernet', 'tokenring', 'sound', "
+                             "'pata', 'sata', 'sas'", kind);
     }
     d.instance = instance;
     d.designation = g_strdup(opts_get(o, "designation"));
@@ -269,8 +272,29 @@ static bool parse_fields(Smbios *s, unsigned type, Opts *o, GError **err)
     case 11: return parse_oem(s, o, err);
     case 17: return parse_memory(s, o, err);
     case 41: return parse_onboard(s, o, err);
-    default: return error_set(err, "Don't know how to build fields for SMBIOS type %u", type);
+    default: return error_set(err, "Don't know how to build fields for SMBIOS type %u (only for 0-4, 8, 11, 17 and 41)", type);
     }
+}
+
+/* type -1: of file=. */
+static bool all_known(const Opts *o, int type, GError **err)
+{
+    static const struct { int type; const char *name; } others[] = {
+        { -1, "file" }, { 0, "release" }, { 0, "uefi" }, { 1, "uuid" }, { 4, "max-speed" }, { 4, "current-speed" },
+        { 4, "processor-id" }, { 8, "internal_reference" }, { 8, "external_reference" }, { 8, "connector_type" },
+        { 8, "port_type" }, { 11, "value" }, { 11, "path" }, { 17, "speed" }, { 41, "designation" }, { 41, "kind" },
+        { 41, "instance" }, { 41, "pcidev" },
+    };
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(strings); i++)
+        if (strings[i].type == type)
+            g_ptr_array_add(names, (char *)strings[i].name);
+    for (unsigned i = 0; i < G_N_ELEMENTS(others); i++)
+        if (others[i].type == type)
+            g_ptr_array_add(names, (char *)others[i].name);
+    g_ptr_array_add(names, NULL);
+    return opts_all_used(o, type < 0 ? "file=" : "type=", (const char *const *)names->pdata, err);
 }
 
 static bool add_option(Smbios *s, Opts *o, GError **err)
@@ -279,17 +303,17 @@ static bool add_option(Smbios *s, Opts *o, GError **err)
     uint64_t type;
 
     if (file)
-        return opts_all_used(o, "-smbios file", NULL, err) && add_file(s, file, err);
+        return all_known(o, -1, err) && add_file(s, file, err);
     if (!text)
         return error_set(err, "Must specify type= or file=");
     if (*text != '-' && !parse_u64_text(text, &type))
-        return error_set(err, "Parameter 'type' expects a number");
+        return error_set(err, "Parameter 'type' expects a number, not '%s'", text);
     if (*text == '-' || type > 127)
-        return error_set(err, "out of range!");
+        return error_set(err, "Parameter 'type' is out of range: %s (0 to 127)", text);
     if (smbios_bit(s->loaded, type))
         return error_set(err, "can't add fields, binary file already loaded!");
     smbios_set_bit(s->given, type);
-    return parse_fields(s, type, o, err) && opts_all_used(o, "-smbios", NULL, err);
+    return parse_fields(s, type, o, err) && all_known(o, type, err);
 }
 
 bool smbios_add_option(Smbios *s, const char *text, GError **err)

@@ -239,5 +239,8 @@ bool ide_create_drive(Device *controller, DriveInfo *drive, GError **err)
     DEVICE(d, IdeDev)->blk = drive->blk;
     DEVICE(d, IdeDev)->unit = drive->unit;
     drive->claimed = true;
-    return device_realize(d, bus, err);
+    if (device_realize(d, bus, err))
+        return true;
+    g_prefix_error(err, "%s", drive->origin ? drive->origin : "");
+    return false;
 }

@@ -33,7 +33,7 @@ bool fw_cfg_add_option(FwCfg *f, const char *text, GError **err)
         g_autoptr(GError) why = NULL;
 
         if (!g_file_get_contents(file, &data, &len, &why))
-            return error_set(err, "-fw_cfg %s: can't load %s: %s", text, file, why->message);
+            return error_set(err, "-fw_cfg %s: can't load %s: %s", text, file, error_file_reason(why));
     }
     if (!fw_cfg_take_file(f, name, data, len, err)) {
         g_prefix_error(err, "-fw_cfg %s: ", text);

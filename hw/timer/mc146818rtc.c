@@ -185,7 +185,8 @@ static bool start_date(Rtc *s, GError **err)
     } else {
         end = strptime(base, strchr(base, 'T') ? "%Y-%m-%dT%H:%M:%S" : "%Y-%m-%d", &tm);
         if (!end || *end)
-            return error_set(err, "invalid datetime format\nvalid formats: '2006-06-17T16:01:21' or '2006-06-17'");
+            return error_set(err, "-rtc base=%s: invalid datetime format: it is 'utc', 'localtime', or as '2006-06-17T16:01:21' or "
+                             "'2006-06-17'", base);
         s->date_off = timegm(&tm) - host;
     }
     s->base_rtc = host + s->date_off;

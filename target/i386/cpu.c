@@ -95,16 +95,19 @@ static bool parse_cpu(const char *text, const X86ModelName **model, GPtrArray *s
 
     *model = parts[0] ? x86_model_find(parts[0]) : NULL;
     if (!*model) {
-        return error_set(err, "unable to find CPU model '%s'", parts[0] ? parts[0] : "");
+        g_autofree char *hint = x86_model_nearest(parts[0] ? parts[0] : "");
+
+        return error_set(err, "-cpu %s: unable to find CPU model '%s'%s; '-cpu help' lists them", text, parts[0] ? parts[0] : "", hint);
     }
     if ((*model)->kind == MODEL_HOST && !accel_is_kvm()) {
-        return error_set(err, "CPU model 'host' requires KVM");
+        return error_set(err, "-cpu %s: CPU model 'host' requires KVM", text);
     }
     for (unsigned i = 1; parts[i]; i++) {
         Setting *s = g_new0(Setting, 1);
 
         g_ptr_array_add(settings, s);
         if (!parse_setting(parts[i], s, err)) {
+            error_prefix_option(err, "cpu", text);
             return false;
         }
     }
@@ -122,9 +125,7 @@ static bool apply_settings(Device *d, const GPtrArray *settings, GError **err)
             const Setting *s = g_ptr_array_index(settings, i);
 
             if (s->kind == order[k] && !device_set(d, s->name, s->value, err)) {
-                if (s->kind == '=') {
-                    g_prefix_error(err, "can't apply global %s.%s=%s: ", d->type->name, s->name, s->value);
-                }
+                error_prefix_option(err, "cpu", d->machine->cfg->cpu);
                 return false;
             }
         }
@@ -152,6 +153,9 @@ static bool make_spec(X86Cpu *c, GError **err)
         warn_report("hv-vendor-id truncated to 12 characters");
     }
     c->own_spec = x86_spec_new(&x86_model_names[c->dev.type - x86_cpu_types], &c->props, &topo, err);
+    if (!c->own_spec) {
+        error_prefix_option(err, "cpu", c->dev.machine->cfg->cpu);
+    }
     c->spec = c->own_spec;
     return c->spec;
 }

@@ -32,6 +32,8 @@ extern const X86ModelName x86_model_names[];    /* in the order of x86_cpu_types
 const X86Model *x86_model_row(const X86ModelName *n);
 /* In -cpu help's order. */
 const X86ModelName *x86_model_find(const char *name);
+/* " (did you mean 'NAME'?)" or ""; free with g_free. */
+char *x86_model_nearest(const char *name);
 GPtrArray *x86_model_names_sorted(void);
 
 typedef struct X86Cache {

@@ -1,6 +1,7 @@
 /* The table of CPU models (models.def) and its names. */
 #include "target/i386/cpu.h"
 #include "target/i386/model.h"
+#include "util/error.h"
 #include <string.h>
 
 #define INTEL VENDOR_INTEL
@@ -66,6 +67,16 @@ GPtrArray *x86_model_names_sorted(void)
     }
     g_ptr_array_sort(a, compare);
     return a;
+}
+
+char *x86_model_nearest(const char *name)
+{
+    g_autofree const char **names = g_new0(const char *, G_N_ELEMENTS(x86_model_names) + 1);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(x86_model_names); i++) {
+        names[i] = x86_model_names[i].name;
+    }
+    return nearest_hint(name, names);
 }
 
 /* ---- -cpu help ---- */

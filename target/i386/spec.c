@@ -360,7 +360,9 @@ static bool filter(X86Spec *s, GError **err)
     }
     for (unsigned w = 0; s->p.enforce && w < FW_COUNT; w++) {
         if (s->filtered[w]) {
-            return error_set(err, "Host doesn't support requested features");
+            g_autofree char *first = x86_feature_describe(w, __builtin_ctzll(s->filtered[w]));
+
+            return error_set(err, "-cpu: Host doesn't support requested features, and 'enforce' is on; the first is %s", first);
         }
     }
     return true;

@@ -327,7 +327,7 @@ class VM:
                 return m
             if time.time() > end:
                 raise Timeout("no %r on the screen: %s" % (pattern, "\n".join(l for l in lines if l)))
-            time.sleep(0.1)
+            time.sleep(0.3)
 
 
 def run(*args, program=None, seconds=20, stdin=None, **kw):

@@ -326,7 +326,7 @@ START_TEST(no_such)
     g_autoptr(GError) err = NULL;
 
     ck_assert(!accel_open("tcg:hax", &cfg, &host, &err));
-    ck_assert_str_eq(err->message, "invalid accelerator tcg\ninvalid accelerator hax");
+    ck_assert_str_eq(err->message, "invalid accelerator tcg; invalid accelerator hax");
     ck_assert(!accel);
     ck_assert(accel_open("tcg:qtest", &cfg, &host, NULL));
     ck_assert_str_eq(accel->name, "qtest");

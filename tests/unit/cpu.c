@@ -38,17 +38,17 @@ static void must_fail(const char *cpu, const char *text)
 }
 
 static const struct { const char *cpu, *text; } bad[] = {
-    { "foo", "unable to find CPU model 'foo'" },
-    { "qemu64-v2", "unable to find CPU model 'qemu64-v2'" },
-    { "host", "CPU model 'host' requires KVM" },
-    { "qemu64,vendor=abc", "can't apply global qemu64-x86_64-cpu.vendor=abc: Property '.vendor' doesn't take value 'abc'" },
+    { "foo", "-cpu foo: unable to find CPU model 'foo'; '-cpu help' lists them" },
+    { "qemu64-v2", "-cpu qemu64-v2: unable to find CPU model 'qemu64-v2' (did you mean 'qemu64-v1'?); '-cpu help' lists them" },
+    { "host", "-cpu host: CPU model 'host' requires KVM" },
+    { "qemu64,vendor=abc", "-cpu qemu64,vendor=abc: Property '.vendor' doesn't take value 'abc'" },
     { "qemu64,family=300",
-      "can't apply global qemu64-x86_64-cpu.family=300: Property .family"
+      "-cpu qemu64,family=300: Property .family"
       " doesn't take value 300 (minimum: 0, maximum: 270)" },
-    { "qemu64,avx=bla", "can't apply global qemu64-x86_64-cpu.avx=bla: Parameter 'avx' expects 'on' or 'off'" },
-    { "qemu64,phys-bits=60", "phys-bits should be between 32 and 52  (but is 60)" },
-    { "qemu64,+no-such-thing", "Property 'qemu64-x86_64-cpu.no-such-thing' not found" },
-    { "qemu64,legacy-cache=off", "CPU model 'qemu64' doesn't support legacy-cache=off" },
+    { "qemu64,avx=bla", "-cpu qemu64,avx=bla: Parameter 'avx' expects 'on' or 'off'" },
+    { "qemu64,phys-bits=60", "-cpu qemu64,phys-bits=60: phys-bits should be between 32 and 52  (but is 60)" },
+    { "qemu64,+no-such-thing", "-cpu qemu64,+no-such-thing: Property 'qemu64-x86_64-cpu.no-such-thing' not found" },
+    { "qemu64,legacy-cache=off", "-cpu qemu64,legacy-cache=off: CPU model 'qemu64' doesn't support legacy-cache=off" },
 };
 
 START_TEST(errors)

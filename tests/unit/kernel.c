@@ -255,15 +255,15 @@ START_TEST(bad_kernels)
     GError *err = NULL;
 
     big = save("big", huge, RAM_SIZE);
-    ck_assert(!load("/nonexistent/k", NULL, NULL, &err) && strstr(err->message, "could not load kernel '/nonexistent/k'"));
+    ck_assert(!load("/nonexistent/k", NULL, NULL, &err) && strstr(err->message, "-kernel /nonexistent/k: cannot read it"));
     g_clear_error(&err);
-    ck_assert(!load(dir, NULL, NULL, &err) && strstr(err->message, "could not load kernel"));
+    ck_assert(!load(dir, NULL, NULL, &err) && strstr(err->message, "cannot read it: Is a directory"));
     g_clear_error(&err);
     ck_assert(!load(text, NULL, NULL, &err) && strstr(err->message, "invalid kernel header"));
     g_clear_error(&err);
-    ck_assert(!load(good, "/nonexistent/i", NULL, &err) && strstr(err->message, "error reading initrd"));
+    ck_assert(!load(good, "/nonexistent/i", NULL, &err) && strstr(err->message, "-initrd /nonexistent/i: cannot read it"));
     g_clear_error(&err);
-    ck_assert(!load(good, big, NULL, &err) && strstr(err->message, "initrd is too large"));
+    ck_assert(!load(good, big, NULL, &err) && strstr(err->message, "it is too large"));
     g_clear_error(&err);
     ck_assert(!load(NULL, good, NULL, &err) && strstr(err->message, "-initrd only allowed with -kernel"));
     g_clear_error(&err);

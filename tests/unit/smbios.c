@@ -205,11 +205,11 @@ END_TEST
 START_TEST(errors)
 {
     static const char *const bad[][2] = {
-        { "type=9", "Don't know how to build fields for SMBIOS type 9" }, { "type=200", "out of range!" },
-        { "type=-1", "out of range!" }, { "foo=1", "Must specify type= or file=" }, { "", "Must specify type= or file=" },
+        { "type=9", "Don't know how to build fields for SMBIOS type 9" }, { "type=200", "out of range: 200 (0 to 127)" },
+        { "type=-1", "out of range: -1 (0 to 127)" }, { "foo=1", "Must specify type= or file=" }, { "", "Must specify type= or file=" },
         { "type=0,foo=1", "Invalid parameter 'foo'" }, { "type=1,uuid=xx", "Invalid UUID" },
         { "type=0,release=1", "Invalid release" }, { "type=4,max-speed=99999", "SMBIOS CPU speed is too large (> 65535)" },
-        { "type=41,kind=foo", "invalid parameter value: foo" }, { "type=41,designation=x,pcidev=zz", "No PCI device zz" },
+        { "type=41,kind=foo", "kind=foo is none of" }, { "type=41,designation=x,pcidev=zz", "No PCI device zz" },
         { "type=11,path=/nonexistent", "Could not open" }, { "type=8,port_type=300", "out of range" },
     };
 
