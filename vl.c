@@ -1,4 +1,5 @@
 /* vmemu: options -> configuration -> board -> loop. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include "block/block.h"
@@ -11,6 +12,7 @@
 #include "monitor/monitor.h"
 #include "net/net.h"
 #include "util/error.h"
+#include "util/fdset.h"
 
 /* What was not said: one CPU, the machine's memory. */
 static bool complete(Cli *c, const MachineType *t, GError **err)
@@ -134,6 +136,7 @@ int main(int argc, char **argv)
     Cli *c = cli_new();
     int status = 1;
 
+    fds_fill_standard();
     error_set_program(argv[0]);
     warnings_hold();
     if (!cli_parse(c, argc, argv, &err))
@@ -160,6 +163,9 @@ out:
     warnings_release(!err);
     if (err)
         error_report_line(err);
-    fflush(stdout);
+    if (fflush(stdout) == EOF && !err) {
+        error_report("cannot write to stdout: %s", g_strerror(errno));
+        status = 1;
+    }
     return err ? 1 : status;
 }

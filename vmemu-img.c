@@ -5,6 +5,7 @@
 #include <string.h>
 #include "img/img.h"
 #include "util/error.h"
+#include "util/fdset.h"
 
 const ImgCommand img_commands[] = {
     { "bench", img_bench, "[-c count] [-d depth] [-f fmt] [--flush-interval=flush_interval] [-i aio] [-n] [--no-drain] "
@@ -61,6 +62,7 @@ int main(int argc, char **argv)
     static const struct option longs[] = { { "help", no_argument, 0, 'h' }, { "version", no_argument, 0, 'V' }, { 0 } };
     int c, ret;
 
+    fds_fill_standard();
     error_set_program(argv[0]);
     block_init(NULL);
     if (argc < 2)

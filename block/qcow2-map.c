@@ -166,14 +166,13 @@ bool qcow2_map_fast(Qcow2 *q, uint64_t offset, uint64_t *bytes, uint64_t *host)
 
 /* ---- L2 tables for writing */
 
-static int copy_table(Qcow2 *q, uint64_t from, uint64_t to, bool virgin)
+/* A new table is written at once, though it may read as zeroes as it is: later there may be no space for it, and the data of
+ * completed writes would have no place in the image. */
+static int copy_table(Qcow2 *q, uint64_t from, uint64_t to)
 {
-    uint8_t *buf;
+    uint8_t *buf = block_try_memalign(q->cluster_size);
     int ret;
 
-    if (!from && virgin)
-        return 0;                       /* reads as zeroes as it is */
-    buf = block_try_memalign(q->cluster_size);
     if (!buf)
         return -ENOMEM;
     memset(buf, 0, q->cluster_size);
@@ -188,17 +187,16 @@ static int copy_table(Qcow2 *q, uint64_t from, uint64_t to, bool virgin)
 static int own_table(Qcow2 *q, uint32_t l1, uint64_t *table)
 {
     uint64_t old = q->l1[l1] & L1_OFFSET;
-    bool virgin;
     int64_t fresh;
     int ret;
 
     if (cluster_in(q, old))
         return bad_table(q, old, l1);
-    fresh = qcow2_alloc_clusters(q, 1, true, NULL, &virgin);
+    fresh = qcow2_alloc_clusters(q, 1, true, NULL, NULL);
     if (fresh < 0)
         return fresh;
     slice_forget(q, &q->l2c, fresh, q->cluster_size);
-    ret = copy_table(q, old, fresh, virgin);
+    ret = copy_table(q, old, fresh);
     if (ret < 0) {
         qcow2_free_now(q, fresh, q->cluster_size, FREE_OTHER);
         return ret;

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <glib-unix.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -96,19 +98,62 @@ void process_cleanup(void)
     g_clear_pointer(&pidfile, g_free);
 }
 
-static gboolean on_signal(gpointer opaque)
+/* ---- Signals ---- */
+
+static int signal_fd = -1;              /* an eventfd that wakes the main loop */
+static volatile sig_atomic_t signal_number, signal_pid;
+
+static void on_signal(int number, siginfo_t *info, void *context)
 {
-    machine_request_shutdown(opaque, CAUSE_HOST_SIGNAL);
+    int saved = errno;
+    uint64_t one = 1;
+
+    signal_number = number;
+    signal_pid = info && info->si_code <= 0 ? info->si_pid : 0;     /* 0: the terminal's */
+    if (write(signal_fd, &one, sizeof one) < 0) {
+        /* it counts already */
+    }
+    errno = saved;
+}
+
+static char *name_of(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/cmdline", (int)pid);
+    char *text = NULL;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL) || !*text) {
+        g_free(text);
+        return g_strdup("<unknown process>");
+    }
+    return text;        /* up to the first zero: the program */
+}
+
+static gboolean see_signal(gint fd, GIOCondition cond, gpointer machine)
+{
+    g_autofree char *who = signal_pid ? name_of(signal_pid) : NULL;
+    uint64_t n;
+
+    if (read(fd, &n, sizeof n) < 0)
+        return G_SOURCE_CONTINUE;
+    if (who)
+        error_report("terminating on signal %d from pid %d (%s)", (int)signal_number, (int)signal_pid, who);
+    else
+        fputc('\n', stderr);            /* behind the terminal's ^C */
+    machine_request_shutdown(machine, CAUSE_HOST_SIGNAL);
     return G_SOURCE_CONTINUE;
 }
 
 void process_catch_signals(Machine *m)
 {
     static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+    struct sigaction act = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART };
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);           /* a write beyond ulimit -f gets EFBIG */
+    signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    g_unix_fd_add(signal_fd, G_IO_IN, see_signal, m);
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)
-        g_unix_signal_add(signals[i], on_signal, m);
+        sigaction(signals[i], &act, NULL);
 }
 
 void process_set_name(const char *name)

@@ -113,3 +113,14 @@ int fdset_open(const char *path, int flags, unsigned mode)
     errno = exists(set) ? EACCES : ENOENT;
     return -1;
 }
+
+void fds_fill_standard(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}

@@ -16,4 +16,7 @@ void fdset_foreach(void (*fn)(int64_t set, int fd, const char *note, void *opaqu
 bool fdset_is_path(const char *path);
 /* As open(): a duplicate that the caller closes, or -1 with errno. Other paths are opened, with O_CLOEXEC. */
 int fdset_open(const char *path, int flags, unsigned mode);
+/* First in main: where stdin, stdout or stderr are closed, /dev/null takes their place, so that no image or socket gets their
+ * numbers, and what is printed with them. */
+void fds_fill_standard(void);
 #endif

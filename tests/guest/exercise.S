@@ -4,6 +4,7 @@
  * over the serial line, until a '.'.
  */
 #include "pm32.inc"
+#include "ide.inc"
 
 #define IDE_CONFIG 0x80000900           /* 00:01.1 */
 #define BMDMA 0xc000
@@ -230,14 +231,6 @@ pci_read:                               /* eax: address */
     inl %dx, %eax
     ret
 
-pci_write:                              /* eax: address, ebx: value */
-    movw $0xcf8, %dx
-    outl %eax, %dx
-    movl %ebx, %eax
-    movw $0xcfc, %dx
-    outl %eax, %dx
-    ret
-
 pci:
     movl $0x80000000, %eax
     call pci_read
@@ -320,42 +313,6 @@ echo:
 
 /* ---- IDE ---- */
 
-ide_ready:                              /* waits for BSY to go; al: status */
-    pushl %ecx
-    movl $5000000, %ecx
-    movw $0x1f7, %dx
-1:  inb %dx, %al
-    testb $0x80, %al
-    loopnz 1b
-    popl %ecx
-    ret
-
-ide_command:                            /* ah: command, ebx: LBA, ecx: sectors */
-    pushl %eax
-    call ide_ready
-    movl %ebx, %eax
-    shrl $24, %eax
-    orb $0xe0, %al
-    movw $0x1f6, %dx
-    outb %al, %dx
-    movb %cl, %al
-    movw $0x1f2, %dx
-    outb %al, %dx
-    movl %ebx, %eax
-    incw %dx
-    outb %al, %dx
-    shrl $8, %eax
-    incw %dx
-    outb %al, %dx
-    shrl $8, %eax
-    incw %dx
-    outb %al, %dx
-    popl %eax
-    movb %ah, %al
-    movw $0x1f7, %dx
-    outb %al, %dx
-    ret
-
 ide_identify:
     movl $14, %ecx
     call irq_unmask
@@ -383,30 +340,6 @@ ide_identify:
     call ide_ready
     andl $0x89, %eax
     CHECK $0, "IDE: no more data"
-    ret
-
-pattern_fill:                           /* edi, ecx bytes, seed ebx */
-    pushal
-    shrl $2, %ecx
-1:  imull $1664525, %ebx
-    addl $1013904223, %ebx
-    movl %ebx, (%edi)
-    addl $4, %edi
-    loop 1b
-    popal
-    ret
-
-pattern_compare:                        /* the same; zero flag: equal */
-    pushal
-    shrl $2, %ecx
-1:  imull $1664525, %ebx
-    addl $1013904223, %ebx
-    cmpl %ebx, (%edi)
-    jne 2f
-    addl $4, %edi
-    decl %ecx
-    jnz 1b
-2:  popal
     ret
 
 ide_pio:
