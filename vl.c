@@ -74,8 +74,10 @@ static bool build(Cli *c, Machine *m, GError **err)
     set_hosts(m);
     monitor_init(m, &host);
     migration_init(m, monitor_take_fd);
-    if (c->incoming && !incoming_prepare(m, c->incoming, !c->stopped, err))
+    if (c->incoming && !incoming_prepare(m, c->incoming, !c->stopped, err)) {
+        error_prefix_option(err, "incoming", c->incoming);
         return false;
+    }
     if (c->display.type == DISPLAY_UNSET)
         display_default(&c->display);
     if (c->display.type == DISPLAY_SDL)
@@ -100,8 +102,10 @@ static int run(Cli *c, Machine *m, GError **err)
     warnings_release(true);
     if (!process_ready(err))
         return 1;
-    if (c->incoming && !incoming_start(m, err))
+    if (c->incoming && !incoming_start(m, err)) {
+        error_prefix_option(err, "incoming", c->incoming);
         return 1;
+    }
     if (!c->stopped && !c->incoming)
         machine_start(m);
     machine_main_loop(m);

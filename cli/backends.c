@@ -349,8 +349,7 @@ static bool add_object(Machine *m, const char *text, GError **err)
     if (type && net_filter_is_type(type))
         return net_filter_add(type, opts_get(o, "id"), o, &local) || error_set(err, "-object %s: %s", text, local->message);
     if (!type || !hostmem_is_type(type))
-        return error_set(err, "-object %s: invalid object type '%s' (there are memory-backend-ram, -memfd and -file, and "
-                         "filter-buffer, -dump, -mirror and -redirector)", text, type ? type : "");
+        return error_set(err, "-object %s: invalid object type '%s'; '-object help' lists them", text, type ? type : "");
     return hostmem_add(m, type, o, &local) || error_set(err, "-object %s: %s", text, local->message);
 }
 

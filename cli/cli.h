@@ -37,6 +37,8 @@ void cli_free(Cli *c);
 bool cli_parse(Cli *c, int argc, char **argv, GError **err);
 /* One option, as in a -readconfig file. */
 bool cli_option(Cli *c, const char *name, const char *arg, GError **err);
+/* Is the option followed by an argument? */
+bool cli_takes_argument(const char *name);
 
 /* -machine, -accel, -m, -smp, -boot, -rtc, -name, -numa, -action: handlers of cli/machine.c. */
 typedef bool CliHandler(Cli *c, const char *option, const char *arg, GError **err);

@@ -12,16 +12,20 @@
 #include "util/error.h"
 
 /* Options whose argument is a list of parameters; others have no place in such a file. */
-static const char *const sections[] = { "drive", "chardev", "device", "netdev", "global", "machine", "accel", "smp-opts",
-                                        "memory", "boot-opts", "rtc", "name", "mon", "object", "fw_cfg", "smbios", "action", NULL };
+static const struct Group { const char *name, *option, *implied; } groups[] = {
+    { "drive", "drive", NULL }, { "chardev", "chardev", "backend" }, { "device", "device", "driver" }, { "netdev", "netdev", "type" },
+    { "global", "global", NULL }, { "machine", "machine", "type" }, { "accel", "accel", "accel" }, { "smp-opts", "smp", "cpus" },
+    { "memory", "m", "size" }, { "boot-opts", "boot", "order" }, { "rtc", "rtc", "base" }, { "name", "name", "guest" },
+    { "mon", "mon", "chardev" }, { "object", "object", "qom-type" }, { "fw_cfg", "fw_cfg", "name" }, { "smbios", "smbios", NULL },
+    { "action", "action", NULL }, { "numa", "numa", "type" },
+};
 
-static const char *option_of(const char *section)
+static const struct Group *group_of(const char *name, bool by_option)
 {
-    if (!strcmp(section, "smp-opts"))
-        return "smp";
-    if (!strcmp(section, "boot-opts"))
-        return "boot";
-    return !strcmp(section, "memory") ? "m" : section;
+    for (size_t i = 0; i < G_N_ELEMENTS(groups); i++)
+        if (!strcmp(by_option ? groups[i].option : groups[i].name, name))
+            return &groups[i];
+    return NULL;
 }
 
 static void append_escaped(GString *s, const char *v)
@@ -37,7 +41,7 @@ static bool finish(Cli *c, Section *s, const char *file, GError **err)
     bool ok = true;
 
     if (s->name) {
-        ok = cli_option(c, option_of(s->name), s->text->str, err);
+        ok = cli_option(c, group_of(s->name, false)->option, s->text->str, err);
         if (!ok)
             g_prefix_error(err, "%s:%d: ", file, s->line);
     }
@@ -50,7 +54,6 @@ static bool begin(Section *s, const char *line, const char *file, GError **err)
 {
     g_autofree char *name = g_strdup(line + 1);
     char *end = strrchr(name, ']'), *quote, *close;
-    const char *near;
 
     if (!end)
         return error_set(err, "%s:%d: a section begins with [NAME] or [NAME \"ID\"]", file, s->line);
@@ -65,10 +68,14 @@ static bool begin(Section *s, const char *line, const char *file, GError **err)
         append_escaped(s->text, quote + 1);
     }
     g_strstrip(name);
-    if (!g_strv_contains(sections, name)) {
-        near = nearest_name(name, sections);
-        return error_set(err, "%s:%d: there is no group '%s'%s%s%s", file, s->line, name, near ? " (did you mean '" : "",
-                         near ? near : "", near ? "'?)" : "");
+    if (!group_of(name, false)) {
+        const char *names[G_N_ELEMENTS(groups) + 1] = { 0 };
+        g_autofree char *hint = NULL;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(groups); i++)
+            names[i] = groups[i].name;
+        hint = nearest_hint(name, names);
+        return error_set(err, "%s:%d: there is no group '%s'%s", file, s->line, name, hint);
     }
     s->name = g_strdup(name);
     return true;
@@ -132,23 +139,82 @@ bool cli_read_config(Cli *c, const char *option, const char *arg, GError **err)
     return ok;
 }
 
-static void write_section(FILE *f, const char *section, const char *text)
+/* ---- -writeconfig ---- */
+
+static void write_setting(FILE *f, const char *name, const char *value)
 {
-    g_autoptr(Opts) o = opts_parse(text, !strcmp(section, "device") ? "driver" : !strcmp(section, "machine") ? "type" :
-                                   !strcmp(section, "chardev") ? "backend" : !strcmp(section, "boot-opts") ? "order" :
-                                   !strcmp(section, "smp-opts") ? "cpus" : !strcmp(section, "memory") ? "size" : NULL, NULL);
+    fprintf(f, "  %s = \"%s\"\n", name, value);
+}
+
+static void write_global(FILE *f, const char *text)
+{
+    const char *dot = strchr(text, '.'), *eq = dot ? strchr(dot, '=') : NULL;
+    g_autofree char *driver = NULL, *prop = NULL;
+
+    if (!eq)
+        return;
+    driver = g_strndup(text, dot - text);
+    prop = g_strndup(dot + 1, eq - dot - 1);
+    fprintf(f, "[global]\n");
+    write_setting(f, "driver", driver);
+    write_setting(f, "property", prop);
+    write_setting(f, "value", eq + 1);
+    fprintf(f, "\n");
+}
+
+static void write_group(FILE *f, const struct Group *g, const char *text)
+{
+    g_autoptr(Opts) o = opts_parse(text, g->implied, NULL);
     const char *id = o ? opts_get(o, "id") : NULL;
 
     if (!o)
         return;
-    fprintf(f, id ? "[%s \"%s\"]\n" : "[%s]\n", section, id);
+    if (!strcmp(g->name, "global") && !g_str_has_prefix(text, "driver=")) {
+        write_global(f, text);
+        return;
+    }
+    fprintf(f, id ? "[%s \"%s\"]\n" : "[%s]\n", g->name, id);
     for (unsigned i = 0; i < o->list->len; i++) {
         const Opt *item = &g_array_index(o->list, Opt, i);
 
         if (strcmp(item->name, "id"))
-            fprintf(f, "  %s = \"%s\"\n", item->name, item->value);
+            write_setting(f, item->name, item->value);
     }
     fprintf(f, "\n");
+}
+
+/* The options of old that are short for one with parameters; NULL: none. */
+static const struct Group *long_form(const char *option, const char *arg, char **text)
+{
+    static const struct { const char *name, *group, *more; } old[] = {
+        { "M", "machine", NULL }, { "enable-kvm", "accel", NULL }, { "hda", "drive", "index=0,media=disk" },
+        { "hdb", "drive", "index=1,media=disk" }, { "hdc", "drive", "index=2,media=disk" }, { "hdd", "drive", "index=3,media=disk" },
+        { "cdrom", "drive", "index=2,media=cdrom" }, { "fda", "drive", "if=floppy,index=0" }, { "fdb", "drive", "if=floppy,index=1" },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(old); i++) {
+        g_autoptr(GString) file = g_string_new(NULL);
+
+        if (strcmp(old[i].name, option))
+            continue;
+        append_escaped(file, arg ? arg : "kvm");
+        *text = old[i].more ? g_strdup_printf("file=%s,%s", file->str, old[i].more) : g_strdup(arg ? arg : "kvm");
+        return group_of(old[i].group, false);
+    }
+    *text = g_strdup(arg);
+    return group_of(option, true);
+}
+
+/* What has no group is there as a comment. */
+static void write_option(FILE *f, const char *name, const char *arg)
+{
+    g_autofree char *text = NULL;
+    const struct Group *g = long_form(name, arg, &text);
+
+    if (g)
+        write_group(f, g, text);
+    else if (strcmp(name, "writeconfig"))
+        fprintf(f, "# -%s%s%s has no group\n\n", name, arg ? " " : "", arg ? arg : "");
 }
 
 bool cli_write_config(Cli *c, const char *file, int argc, char **argv, GError **err)
@@ -159,12 +225,15 @@ bool cli_write_config(Cli *c, const char *file, int argc, char **argv, GError **
     if (!f)
         return error_set_errno(err, errno, "-writeconfig %s", file);
     fprintf(f, "# vmemu config file\n\n");
-    for (int i = 1; i + 1 < argc; i++) {
+    for (int i = 1; i < argc; i++) {
         const char *name = argv[i] + (g_str_has_prefix(argv[i], "--") ? 2 : 1);
 
-        for (const char *const *s = sections; argv[i][0] == '-' && *s; s++)
-            if (!strcmp(option_of(*s), name))
-                write_section(f, *s, argv[i + 1]);
+        if (argv[i][0] != '-' || !argv[i][1])
+            write_option(f, "hda", argv[i]);
+        else if (!cli_takes_argument(name))
+            write_option(f, name, NULL);
+        else if (i + 1 < argc)
+            write_option(f, name, argv[++i]);
     }
     ok = !ferror(f) && (f == stdout ? fflush(f) : fclose(f)) == 0;
     return ok || error_set_errno(err, errno, "-writeconfig %s", file);

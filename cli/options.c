@@ -251,6 +251,13 @@ static const OptRow *find_row(const char *name)
     return NULL;
 }
 
+bool cli_takes_argument(const char *name)
+{
+    const OptRow *r = find_row(name);
+
+    return r && r->arg;
+}
+
 static bool unknown(const char *shown, const char *name, GError **err)
 {
     const char *names[G_N_ELEMENTS(rows) + 1] = { 0 };

@@ -168,7 +168,7 @@ static bool add_nic(Pc *pc, NetNic *nic, GError **err)
     Device *d;
 
     if (!nic_model_known(t))
-        return error_set(err, "Unsupported NIC model: %s", nic->model);
+        return error_set(err, "-nic model=%s: Unsupported NIC model: %s; '-nic model=help' lists them", nic->model, nic->model);
     d = device_new(pc->machine, t, err);
     if (!d)
         return false;
