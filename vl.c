@@ -11,6 +11,7 @@
 #include "migration/sections.h"
 #include "monitor/monitor.h"
 #include "net/net.h"
+#include "ui/remote.h"
 #include "util/error.h"
 #include "util/fdset.h"
 
@@ -80,7 +81,7 @@ static bool build(Cli *c, Machine *m, GError **err)
     }
     if (c->display.type == DISPLAY_UNSET)
         display_default(&c->display);
-    if (c->display.type == DISPLAY_SDL)
+    if (c->display.type == DISPLAY_SDL || remote_wanted())
         display_enable_vc();
     if (!cli_backends(c, m, err) || c->exit)
         return c->exit;

@@ -1,6 +1,7 @@
 /* Commands on drives and media. */
 #include <string.h>
 #include "block/block.h"
+#include "ui/remote.h"
 #include "monitor/monitor-int.h"
 #include "monitor/qmp-schema.h"
 
@@ -100,8 +101,16 @@ static json_t *change_medium(Monitor *mon, json_t *args, GError **err)
 {
     BlkReadOnlyMode mode;
     bool by_qdev;
-    const char *drive = which(args, &by_qdev, err);
+    const char *drive;
 
+    if (arg_str(args, "device") && !strcmp(arg_str(args, "device"), "vnc") && !strcmp(arg_str(args, "filename"), "password")) {
+        if (!arg_str(args, "format"))
+            error_set(err, "expected: change vnc password PASSWORD");
+        else
+            remote_set_password(NULL, arg_str(args, "format"), err);
+        return NULL;
+    }
+    drive = which(args, &by_qdev, err);
     if (drive && parse_mode(arg_str(args, "read-only-mode"), &mode, err))
         blockdev_change_medium(drive, by_qdev, arg_str(args, "filename"), arg_str(args, "format"), arg_bool(args, "force"), mode, err);
     return NULL;

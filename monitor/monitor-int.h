@@ -53,7 +53,7 @@ void foreach_command(bool (*fn)(const MonCommand *c, void *opaque), void *opaque
 
 /* Tables end with an empty row. */
 extern const MonCommand commands_run[], commands_info[], commands_mem[], commands_char[], commands_block[], commands_device[],
-    commands_ui[], commands_net[], commands_misc[], commands_qom[], commands_migrate[];
+    commands_ui[], commands_net[], commands_misc[], commands_qom[], commands_migrate[], commands_vnc[];
 extern const MonCommand *const command_tables[]; /* NULL-terminated */
 typedef struct QmpEvent { const char *name, *data; } QmpEvent;
 extern const QmpEvent qmp_events[];

@@ -132,6 +132,12 @@ const QmpTypeRow qmp_types[] = {
     { "InputMove", "{data:{axis:<x|y> value:int}}" },
     { "InputEvent", "{type:<key|btn|rel|abs> ?type key={data:{key:KeyValue down:bool}} btn={data:{button:InputButton down:bool}} "
       "rel=InputMove abs=InputMove}" },
+    { "NetworkAddressFamily", "<ipv4|ipv6|unix|vsock|unknown>" },
+    { "VncClientInfo", "{host:str service:str family:NetworkAddressFamily websocket:bool *x509_dname:str *sasl_username:str}" },
+    { "VncInfo", "{enabled:bool *host:str *family:NetworkAddressFamily *service:str *auth:str *clients:[VncClientInfo]}" },
+    { "VncPrimaryAuth", "<none|vnc|ra2|ra2ne|tight|ultra|tls|vencrypt|sasl>" },
+    { "VncServerInfo2", "{host:str service:str family:NetworkAddressFamily websocket:bool auth:VncPrimaryAuth}" },
+    { "VncInfo2", "{id:str server:[VncServerInfo2] clients:[VncClientInfo] auth:VncPrimaryAuth *display:str}" },
     { "MouseInfo", "{name:str index:int current:bool absolute:bool}" },
     { 0 },
 };

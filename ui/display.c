@@ -2,6 +2,7 @@
  * -display: options, and the modules that show consoles.
  */
 #include "ui/display.h"
+#include "ui/remote.h"
 #include "util/error.h"
 #include "util/module.h"
 #include <stdio.h>
@@ -119,6 +120,10 @@ bool display_parse(DisplayOptions *o, const char *optstr, bool *exit, GError **e
         *exit = true;
         return true;
     }
+    if (g_str_has_prefix(optstr, "vnc=")) {
+        o->type = DISPLAY_VNC;
+        return remote_add(optstr + 4, err);
+    }
     name = g_str_has_prefix(name, "type=") ? name + 5 : name;
     if (!*name) {
         return error_set(err, "Parameter 'type' is missing");
@@ -159,7 +164,10 @@ void display_default(DisplayOptions *o)
     if (o->type != DISPLAY_UNSET) {
         return;
     }
-    o->type = DISPLAY_NONE;
+    o->type = remote_wanted() ? DISPLAY_VNC : DISPLAY_NONE;
+    if (remote_wanted()) {
+        return;
+    }
     if (g_getenv("DISPLAY") || g_getenv("WAYLAND_DISPLAY") || g_getenv("SDL_VIDEODRIVER")) {
         path = module_path("ui-sdl");
         o->type = path ? DISPLAY_SDL : DISPLAY_NONE;
@@ -170,6 +178,9 @@ bool display_start(const DisplayOptions *o, GError **err)
 {
     const DisplayModule *mod;
 
+    if (!remote_start(o->vm_name, err)) {
+        return false;
+    }
     if (o->type != DISPLAY_SDL) {
         return true;
     }
@@ -183,6 +194,7 @@ bool display_start(const DisplayOptions *o, GError **err)
 
 void display_stop(void)
 {
+    remote_stop();
     if (active) {
         active->stop();
         active = NULL;

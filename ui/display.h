@@ -7,6 +7,7 @@
 #ifndef UI_DISPLAY_H
 #define UI_DISPLAY_H
 #include "ui/console.h"
+#include <jansson.h>
 
 typedef enum DisplayType { DISPLAY_UNSET, DISPLAY_NONE, DISPLAY_SDL, DISPLAY_CURSES, DISPLAY_VNC } DisplayType;
 typedef enum GrabMod { GRAB_CTRL_ALT, GRAB_SHIFT_CTRL_ALT, GRAB_RCTRL } GrabMod;
@@ -27,6 +28,7 @@ typedef struct UiHost {
     void (*close)(void *opaque);                /* the window was closed: shut down */
     /* Calls fn(arg) once, after ms of guest time; at most one call is outstanding. */
     void (*delay)(void *opaque, unsigned ms, void (*fn)(void *arg), void *arg);
+    void (*event)(void *opaque, const char *name, json_t *data);    /* a QMP event; takes data. May be NULL */
 } UiHost;
 void ui_set_host(const UiHost *h);              /* copies */
 const UiHost *ui_host(void);
@@ -49,6 +51,7 @@ typedef struct DisplayModule {
     bool (*start)(const DisplayOptions *o, GError **err);
     void (*stop)(void);
     void (*run_state)(bool running);            /* may be NULL */
+    const struct VncOps *vnc;                   /* of vmemu-ui-vnc.so, which has only that (remote.h) */
 } DisplayModule;
 /* Each module defines this symbol. */
 #define DISPLAY_MODULE_SYMBOL "vmemu_display_module"

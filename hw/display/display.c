@@ -37,6 +37,11 @@ static void delay(void *opaque, unsigned ms, void (*fn)(void *arg), void *arg)
     timer_arm(&h->timer, vm_now(h->machine->root) + ms * (NS_PER_S / 1000));
 }
 
+static void send_event(void *opaque, const char *name, json_t *data)
+{
+    machine_event(((DisplayHost *)opaque)->machine, name, "o", data);
+}
+
 static void state_changed(void *opaque, bool running, RunState s)
 {
     ui_run_state_changed(running);
@@ -53,7 +58,7 @@ static void machine_ends(void *opaque)
 void display_connect(Machine *m)
 {
     DisplayHost *h = g_new0(DisplayHost, 1);    /* lives as long as the process */
-    UiHost host = { .opaque = h, .is_running = is_running, .close = window_closed, .delay = delay };
+    UiHost host = { .opaque = h, .is_running = is_running, .close = window_closed, .delay = delay, .event = send_event };
 
     h->machine = m;
     timer_init(&h->timer, m->root, delay_over, h);
