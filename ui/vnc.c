@@ -522,6 +522,7 @@ static bool listen_at(VncServer *s, int which, const SocketAddress *a, GError **
     s->fds[which] = socket_listen(a, err);
     if (s->fds[which] < 0)
         return false;
+    listen(s->fds[which], 16);          /* viewers open several connections at once */
     fcntl(s->fds[which], F_SETFL, fcntl(s->fds[which], F_GETFL) | O_NONBLOCK);
     s->watches[which] = g_unix_fd_add(s->fds[which], G_IO_IN, on_connect, s);
     return true;

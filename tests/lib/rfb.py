@@ -13,7 +13,12 @@ class Client:
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.s = socket.socket(family)
         self.s.settimeout(seconds)
-        self.s.connect(address)
+        while True:
+            try:
+                self.s.connect(address)
+                break
+            except BlockingIOError:     # the server has not taken those before
+                time.sleep(0.01)
         self.width = self.height = 0
         self.pixels, self.events, self.encodings_seen = bytearray(), [], []
         if start:
