@@ -129,7 +129,8 @@ const AccelHost *machine_accel_host(Machine *m)
 
 void machine_guest_panicked(Machine *m, ShutdownCause why)
 {
-    unsigned action = m->cfg->action_panic;
+    bool pause = m->cfg->action_panic == ACTION_PANIC_SHUTDOWN && m->cfg->action_shutdown == ACTION_SHUTDOWN_PAUSE;
+    unsigned action = pause ? ACTION_PANIC_PAUSE : m->cfg->action_panic;
     const char *name = action == ACTION_PANIC_PAUSE ? "pause" : action == ACTION_PANIC_NONE ? "run" : "poweroff";
 
     machine_event(m, "GUEST_PANICKED", "{s:s}", "action", name);
@@ -139,10 +140,7 @@ void machine_guest_panicked(Machine *m, ShutdownCause why)
         break;
     case ACTION_PANIC_SHUTDOWN: case ACTION_PANIC_EXIT_FAILURE:
         machine_request_stop(m, RUN_GUEST_PANICKED);
-        if (action == ACTION_PANIC_EXIT_FAILURE)
-            machine_request_exit(m, 1);
-        else
-            machine_request_shutdown(m, why);
+        machine_request_shutdown(m, why);
         break;
     default:
         break;

@@ -178,21 +178,32 @@ static void drain(Machine *m)
     } while (!done);
 }
 
+/* Stops what runs, without a word to the monitors. */
+static void stop_running(Machine *m, RunState to)
+{
+    if (accel->stop)
+        accel->stop();
+    clock_stop(m);
+    set_state(m, to);
+    notify_state(m, false);
+}
+
+static void settle_disks(Machine *m)
+{
+    drain(m);
+    if (m->hooks.flush_blocks)
+        m->hooks.flush_blocks();
+}
+
 void machine_stop(Machine *m, RunState to)
 {
     if (m->run->state == RUN_RUNNING) {
-        if (accel->stop)
-            accel->stop();
-        clock_stop(m);
-        set_state(m, to);
-        notify_state(m, false);
+        stop_running(m, to);
         machine_event(m, "STOP", NULL);
     } else {
         set_state(m, to);
     }
-    drain(m);
-    if (m->hooks.flush_blocks)
-        m->hooks.flush_blocks();
+    settle_disks(m);
 }
 
 void machine_reset_now(Machine *m, ShutdownCause why)
@@ -307,9 +318,12 @@ static void do_shutdown(Machine *m)
     m->run->shutdown = CAUSE_NONE;
     machine_event(m, "SHUTDOWN", "{s:b,s:s}", "guest", guest, "reason", shutdown_cause_name(why));
     if (m->cfg && m->cfg->action_shutdown == ACTION_SHUTDOWN_PAUSE && guest) {
-        machine_stop(m, RUN_SHUTDOWN);
+        if (machine_is_running(m))      /* a guest that something else stopped meanwhile stays in that state */
+            machine_stop(m, RUN_SHUTDOWN);
         return;
     }
+    if (why == CAUSE_GUEST_PANIC && m->cfg && m->cfg->action_panic == ACTION_PANIC_EXIT_FAILURE)
+        m->run->exit_status = 1;
     m->run->exit = true;
 }
 
@@ -392,8 +406,10 @@ void machine_main_loop(Machine *m)
     if (!m->run->exit)
         g_main_loop_run(m->run->loop);
     g_clear_pointer(&m->run->loop, g_main_loop_unref);
-    if (machine_is_running(m))
-        machine_stop(m, RUN_SHUTDOWN);
+    if (machine_is_running(m)) {        /* no STOP event: SHUTDOWN has said it */
+        stop_running(m, RUN_SHUTDOWN);
+        settle_disks(m);
+    }
     notify(m, OBS_EXIT);
 }
 
