@@ -153,9 +153,9 @@ class Stream:
 
 class VM:
     def __init__(self, *args, program=None, qmp=True, serial=True, stdio=False, accel="kvm", limit=None, cwd=None,
-                 stderr=None, env=None, pre=None):
+                 stderr=None, env=None, pre=None, log=None):
         """serial: its first serial line on a socket (self.serial); stdio: self.serial is stdin and stdout;
-        limit: (resource, value); pre: called in the child before the program starts."""
+        log: a file for all that the serial line says; limit: (resource, value); pre: called in the child before the program starts."""
         self.program = program or PROGRAM
         self.name = tempfile.mkdtemp(dir=folder())
         argv = [self.program]
@@ -165,7 +165,8 @@ class VM:
             argv += ["-chardev", "socket,id=testqmp,path=%s/qmp,server=on,wait=off" % self.name,
                      "-mon", "chardev=testqmp,mode=control"]
         if serial and not stdio:
-            argv += ["-chardev", "socket,id=testser,path=%s/ser,server=on,wait=on" % self.name, "-serial", "chardev:testser"]
+            argv += ["-chardev", "socket,id=testser,path=%s/ser,server=on,wait=on%s" %
+                     (self.name, ",logfile=" + log if log else ""), "-serial", "chardev:testser"]
         if not stdio and "-display" not in args and "-nographic" not in args:
             argv += ["-display", "none"]
         argv += [str(a) for a in args]
