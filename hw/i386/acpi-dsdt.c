@@ -365,7 +365,8 @@ static void put_rtc(Aml *a)
 static void put_isa(Aml *a, const AcpiFacts *f)
 {
     aml_begin_scope(a, "\\_SB.PCI0.S08");
-    for (unsigned i = 0; i < f->n_isa; i++) {
+    /* The newest first, as stock QEMU has them: Linux numbers its PnP devices in this order. */
+    for (unsigned i = f->n_isa; i-- > 0;) {
         const TablesIsa *d = &f->isa[i];
 
         switch (d->kind) {

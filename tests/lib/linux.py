@@ -37,7 +37,7 @@ class Linux(VM):
         self.serial.wait("Password: ", 60)
         self.serial.send(password + "\n")
         self.serial.wait(r"root@debian:~# ", 60)
-        self.serial.send("stty -echo; dmesg -n 1; exec env PS1='# ' LC_ALL=C PAGER=cat sh\n")
+        self.serial.send("stty -echo; dmesg -n 1; echo 0 > /proc/sys/kernel/watchdog; exec env PS1='# ' LC_ALL=C PAGER=cat sh\n")
         self.serial.wait(r"\n(\x1b\[\?2004l)?# ", 60)
 
     def shell(self, command, seconds=60):
@@ -52,7 +52,8 @@ class Linux(VM):
         """name -> output of each command, kept as files too.  They come packed: a character costs an exit or two."""
         for what, command in commands.items():
             self.shell("mkdir -p /tmp/f; (%s) > /tmp/f/%s" % (command, what))
-        packed = self.shell("tar c -C /tmp f | gzip | base64", 120)
+        packed = self.shell("tar c -C /tmp f | xz | base64", 120)
+        packed = re.sub(r"\[ *\d+\.\d+\] .*", "", packed)       # an emergency's message may come in between
         got = {}
         with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed))) as tar:
             for what in commands:

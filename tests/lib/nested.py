@@ -3,7 +3,7 @@
     nested.need(nested.IMAGE)
     ours, stock = nested.beside_stock("job-debian")
 """
-import fcntl, hashlib, os, re, shutil, subprocess, threading, time
+import atexit, fcntl, hashlib, os, re, shutil, signal, subprocess, threading, time
 import tap, vm
 
 HERE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "nested")
@@ -40,6 +40,15 @@ def need(*made, files=()):
                 tap.skip_all(why)
 
 
+_running = set()
+
+
+@atexit.register
+def _end():
+    for pid in list(_running):
+        os.killpg(pid, signal.SIGKILL)
+
+
 class Job:
     """A job that runs in an outer guest, from now on.  Its /out is self.out, which stays in the build folder.
 
@@ -62,13 +71,17 @@ class Job:
             os.makedirs(self.out)
             self.lines = []
             p = subprocess.Popen(self.command, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                 stderr=subprocess.STDOUT)
+                                 stderr=subprocess.STDOUT, start_new_session=True)
+            _running.add(p.pid)
             with open(os.path.join(self.out, "tap"), "w") as log:
                 for line in p.stdout:
                     line = line.decode(errors="replace").rstrip()
                     self.lines.append(line)
                     print(line, file=log, flush=True)
-            self.status = p.wait()
+            _, status, used = os.wait4(p.pid, 0)
+            _running.discard(p.pid)
+            self.status = p.returncode = os.waitstatus_to_exitcode(status)
+            self.cpu = used.ru_utime + used.ru_stime
             if os.path.exists(os.path.join(self.out, ".status")):
                 break
 
@@ -95,7 +108,7 @@ class Job:
             else:
                 tap.note(line.lstrip("# "))
         tap.ok(planned, "%s came to its end" % self.name, "status %d" % self.status)
-        tap.note("%s: %.0f s, attempt %d" % (self.name, time.time() - self.begun, self.attempt))
+        tap.note("%s: %.0f s, attempt %d; the last took %.0f s of CPU" % (self.name, time.time() - self.begun, self.attempt, self.cpu))
         return self
 
 
