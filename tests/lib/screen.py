@@ -42,13 +42,12 @@ def read_ppm(path):
 
 def _cell(pix, width, x, y):
     """The character code of the cell, or None."""
-    rows, first = [], None
-    for r in range(16):
-        at = ((y * 16 + r) * width + x) * 3
-        rows.append([pix[at + 3 * c:at + 3 * c + 3] for c in range(8)])
-    colours = {p for row in rows for p in row}
-    if len(colours) == 1:
+    starts = [((y * 16 + r) * width + x) * 3 for r in range(16)]
+    blank = pix[starts[0]:starts[0] + 3] * 8
+    if all(pix[at:at + 24] == blank for at in starts):
         return 32
+    rows = [[pix[at + 3 * c:at + 3 * c + 3] for c in range(8)] for at in starts]
+    colours = {p for row in rows for p in row}
     if len(colours) != 2:
         return None
     glyphs = _font()
