@@ -9,6 +9,7 @@
 #include "hw/display/display.h"
 #include "migration/migration.h"
 #include "migration/sections.h"
+#include "migration/snapshot.h"
 #include "monitor/monitor.h"
 #include "net/net.h"
 #include "ui/remote.h"
@@ -107,6 +108,8 @@ static int run(Cli *c, Machine *m, GError **err)
         error_prefix_option(err, "incoming", c->incoming);
         return 1;
     }
+    if (c->loadvm && !snapshot_load(m, c->loadvm, err))
+        return 1;
     if (!c->stopped && !c->incoming)
         machine_start(m);
     machine_main_loop(m);

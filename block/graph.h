@@ -161,6 +161,7 @@ typedef struct BlockDriver {
     bool (*snapshot_goto)(BlockNode *n, const char *id_or_name, GError **err);
     bool (*snapshot_delete)(BlockNode *n, const char *id_or_name, GError **err);
     bool (*set_backing)(BlockNode *n, const char *file, const char *fmt, GError **err);
+    /* The area for a machine's state, behind the disk's end; v NULL: discards it. */
     int (*co_vmstate)(BlockNode *n, int64_t offset, const IoVec *v, size_t bytes, bool write);
 
     /* Migration, both in a coroutine: nothing is left to write; whatever was read from the image may have changed. */

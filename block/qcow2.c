@@ -332,11 +332,11 @@ static int qcow2_co_vmstate(BlockNode *n, int64_t offset, const IoVec *v, size_t
 
     if (offset < 0 || offset > INT64_MAX - start - (int64_t)bytes)
         return -EIO;
-    if (!write)
+    if (v && !write)
         return qcow2_co_read(n, start + offset, bytes, v, 0, 0);
     /* edges of clusters there are not behind the end of anything */
     n->length = INT64_MAX;
-    ret = qcow2_co_write(n, start + offset, bytes, v, 0, 0);
+    ret = v ? qcow2_co_write(n, start + offset, bytes, v, 0, 0) : qcow2_co_discard(n, start + offset, cluster_round(q, bytes));
     n->length = length;
     return ret;
 }

@@ -237,6 +237,7 @@ static const OptRow rows[] = {
     { "S", K_FLAG, C(stopped), NULL, NULL, "do not start the CPUs: 'cont' does" },
     { "incoming", K_STR, C(incoming), NULL, "tcp:HOST:PORT|unix:PATH|fd:N|exec:COMMAND|file:PATH|stdio|defer",
       "wait for a migration" },
+    { "loadvm", K_STR, C(loadvm), NULL, "TAG", "go on from a snapshot that savevm made" },
     { "dump-vmstate", K_STR, C(dump_vmstate), NULL, "FILE", "write the layout of all devices' state ('-': stdout)" },
     { "pidfile", K_STR, C(pidfile), NULL, "FILE", "write the process id there" },
     { "daemonize", K_FLAG, C(daemonize), NULL, NULL, "go into the background when all is set up" },

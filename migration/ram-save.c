@@ -16,6 +16,7 @@
 typedef struct Block {
     RamBlock *ram;
     uint64_t size;              /* when the migration began */
+    unsigned long *populated;   /* NULL: any page may hold something */
 } Block;
 
 struct RamSave {
@@ -72,12 +73,16 @@ static bool find_populated(const Block *b, unsigned long *bits)
     return true;
 }
 
-static unsigned long *first_bitmap(const RamSave *r, const Block *b)
+static unsigned long *first_bitmap(const RamSave *r, Block *b)
 {
     unsigned long *bits = g_new0(unsigned long, b->ram->max_size / MIG_PAGE / 64 + 1);
 
-    if (r->all_zeroes || b->ram->fd >= 0 || !find_populated(b, bits))
+    if (b->ram->fd >= 0 || !find_populated(b, bits))
         set_range(bits, pages_of(b));
+    if (r->all_zeroes) {
+        b->populated = g_memdup2(bits, (b->ram->max_size / MIG_PAGE / 64 + 1) * sizeof *bits);
+        set_range(bits, pages_of(b));
+    }
     return bits;
 }
 
@@ -95,7 +100,8 @@ RamSave *ram_save_new(Machine *m, bool all_zeroes)
     r->machine = m;
     r->all_zeroes = all_zeroes;
     r->blocks = g_array_new(false, true, sizeof(Block));
-    ram_log_start(m);
+    if (!all_zeroes)
+        ram_log_start(m);
     for (unsigned i = 0; i < m->ram_blocks->len; i++) {
         RamBlock *ram = g_ptr_array_index(m->ram_blocks, i);
         Block b = { ram, ram->size };
@@ -118,9 +124,12 @@ void ram_save_free(RamSave *r)
 {
     if (!r)
         return;
-    for (unsigned i = 0; i < r->blocks->len; i++)
+    for (unsigned i = 0; i < r->blocks->len; i++) {
         g_clear_pointer(&nth(r, i)->ram->dirty_migration, g_free);
-    ram_log_stop(r->machine);
+        g_free(nth(r, i)->populated);
+    }
+    if (!r->all_zeroes)
+        ram_log_stop(r->machine);
     g_array_unref(r->blocks);
     g_free(r);
 }
@@ -231,7 +240,7 @@ static void send_page(RamSave *r, MigStream *s, bool same_block)
     Block *b = nth(r, r->at);
     uint64_t off = r->page * MIG_PAGE;
     const uint8_t *host = b->ram->host + off;
-    bool zero = is_zero(host);
+    bool zero = (b->populated && !(b->populated[r->page / 64] >> r->page % 64 & 1)) || is_zero(host);
 
     put_u64(s, off | (zero ? RAM_ZERO : RAM_PAGE) | (same_block ? RAM_CONTINUE : 0));
     if (!same_block)

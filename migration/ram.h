@@ -19,8 +19,8 @@ typedef struct RamStats {
 
 typedef struct RamSave RamSave;
 
-/* all_zeroes: also name the pages that are zero because nobody ever touched them (a snapshot may be loaded over
- * memory that is not empty). */
+/* all_zeroes: for a snapshot: the guest is stopped, and pages that nobody ever touched are named too, since it may be loaded
+ * over memory that is not empty. */
 RamSave *ram_save_new(Machine *m, bool all_zeroes);
 void ram_save_free(RamSave *r);
 const RamStats *ram_save_stats(const RamSave *r);

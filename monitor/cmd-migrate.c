@@ -3,6 +3,7 @@
 #include <string.h>
 #include "migration/migration.h"
 #include "migration/params.h"
+#include "migration/snapshot.h"
 #include "monitor/monitor-int.h"
 #include "monitor/qmp-schema.h"
 #include "util/opts.h"
@@ -363,6 +364,49 @@ static void info_migrate(Monitor *mon, json_t *args)
     json_decref(info);
 }
 
+/* ---- Snapshots ---- */
+
+static void print_if(Monitor *mon, GError *err)
+{
+    if (err)
+        mon_print_error(mon, err);
+}
+
+static void hmp_savevm(Monitor *mon, json_t *args)
+{
+    GError *err = NULL;
+
+    snapshot_save(mon_machine, arg_str(args, "name"), &err);
+    print_if(mon, err);
+}
+
+static void hmp_loadvm(Monitor *mon, json_t *args)
+{
+    GError *err = NULL;
+
+    snapshot_load(mon_machine, arg_str(args, "name"), &err);
+    print_if(mon, err);
+}
+
+static void hmp_delvm(Monitor *mon, json_t *args)
+{
+    GError *err = NULL;
+
+    snapshot_delete(arg_str(args, "name"), &err);
+    print_if(mon, err);
+}
+
+static void info_snapshots(Monitor *mon, json_t *args)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+    g_autoptr(GError) err = NULL;
+
+    if (snapshot_list(out, &err))
+        mon_puts(mon, out->str);
+    else
+        mon_printf(mon, "%s\n", err->message);
+}
+
 #define POSTCOPY_HELP "Followup to a migration command to switch the migration to postcopy mode. The postcopy-ram capability must " \
     "be set on both source and destination before the original migration command ."
 
@@ -395,5 +439,9 @@ const MonCommand commands_migrate[] = {
       .out = "[MigrationCapabilityStatus]", .run = query_capabilities, .print = info_capabilities },
     { "info migrate_parameters", .params = "", .help = "show current migration parameters", .qmp = "query-migrate-parameters",
       .out = "MigrationParameters", .run = query_parameters, .print = info_parameters },
+    { "savevm", "name:str?", "tag", "save a VM snapshot. If no tag is provided, a new snapshot is created", .print = hmp_savevm },
+    { "loadvm", "name:str", "tag", "restore a VM snapshot from its tag", .print = hmp_loadvm },
+    { "delvm", "name:str", "tag", "delete a VM snapshot from its tag", .print = hmp_delvm },
+    { "info snapshots", .params = "", .help = "show the currently saved VM snapshots", .print = info_snapshots },
     { 0 },
 };

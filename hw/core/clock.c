@@ -108,7 +108,7 @@ static void program(Machine *m)
         return;
     c->programmed = first;
     host = first > c->base ? c->started + (first - c->base) : 1;
-    if (first - c->base > (uint64_t)1 << 60)
+    if (first > c->base && first - c->base > (uint64_t)1 << 60)     /* one that was overdue when the clock stopped is not far off */
         return;
     it.it_value.tv_sec = host / NS_PER_S;
     it.it_value.tv_nsec = MAX(host % NS_PER_S, 1);

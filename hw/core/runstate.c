@@ -217,7 +217,7 @@ void machine_reset_now(Machine *m, ShutdownCause why)
     device_reset(m->root);
     map_commit(m);
     notify(m, OBS_RESET);
-    if (why != CAUSE_NONE && why != CAUSE_SUBSYSTEM_RESET)
+    if (why != CAUSE_NONE && why != CAUSE_SUBSYSTEM_RESET && why != CAUSE_SNAPSHOT_LOAD)
         machine_event(m, "RESET", "{s:b,s:s}", "guest", why >= CAUSE_GUEST_SHUTDOWN && why <= CAUSE_GUEST_PANIC, "reason",
                       shutdown_cause_name(why));
     if (was_running && accel->start)

@@ -240,6 +240,8 @@ static bool pic_loaded(void *obj, int version, GError **err)
     s->elcr &= s->elcr_mask;
     s->irq_base &= 0xf8;
     s->out.level = pic_pending(s) >= 0;
+    if (s->master && s->out.sink)       /* INTR is a level, which no section of the CPU has */
+        s->out.sink(s->out.to, s->out.n, s->out.level);
     return true;
 }
 
