@@ -50,7 +50,7 @@ static json_t *del_device(Monitor *mon, json_t *args, GError **err)
         error_set(err, "Device '%s' does not support hotplugging", d->type->name);
     else if (!migration_is_idle())
         error_set(err, "device_del not allowed while migrating");
-    else if (d->unplugging)
+    else if (vm_now(d) < d->unplug_until)
         error_set(err, "Device %s is already in the process of unplug", id);
     else
         d->bus->type->request_unplug(d->bus, d, err);

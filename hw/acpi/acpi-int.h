@@ -22,6 +22,7 @@ typedef struct AcpiRegs {
 
     Device *dev;
     const uint8_t *s4_typ;              /* SLP_TYP of S4 */
+    bool only;                          /* in ACPI mode from the start; else port 0xb2 changes it */
     Region evt, cnt, tmr, gpe;
 } AcpiRegs;
 
@@ -31,6 +32,8 @@ void acpi_regs_fini(AcpiRegs *s);
 void acpi_regs_reset(AcpiRegs *s);      /* what the table's reset values can't do */
 void acpi_regs_save(AcpiRegs *s);       /* TMR_STS is brought in only when somebody looks */
 void acpi_regs_loaded(AcpiRegs *s);     /* the SCI's level, without an edge */
+/* Port 0xb2's commands: into ACPI mode and out of it. */
+void acpi_regs_set_mode(AcpiRegs *s, bool acpi);
 void acpi_regs_gpe(AcpiRegs *s, uint16_t bits);
 void acpi_regs_power_button(AcpiRegs *s);
 void acpi_regs_woken(AcpiRegs *s);
@@ -40,7 +43,7 @@ void acpi_regs_woken(AcpiRegs *s);
 #define ACPI_TIMER_FIELDS(T, m) FIELD(T, m.timer, .name = "ar.tmr.timer"), \
     FIELD(T, m.overflow_time, .name = "ar.tmr.overflow_time")
 #define ACPI_GPE_FIELDS(T, m) FIELD(T, m.gpe_sts, .name = "ar.gpe.sts"), FIELD(T, m.gpe_en, .name = "ar.gpe.en")
-#define ACPI_HOST_FIELDS(T, m) FIELD(T, m.sci), HOST(T, m.dev), HOST(T, m.s4_typ), HOST(T, m.evt), HOST(T, m.cnt), \
+#define ACPI_HOST_FIELDS(T, m) FIELD(T, m.sci), HOST(T, m.dev), HOST(T, m.s4_typ), HOST(T, m.only), HOST(T, m.evt), HOST(T, m.cnt), \
     HOST(T, m.tmr), HOST(T, m.gpe)
 
 /* ---- PCI hot-plug registers (QEMU's docs/specs/acpi_pci_hotplug) ---- */
@@ -86,6 +89,8 @@ typedef struct AcpiCpuHp {
 
     uint32_t apic_ids[CPUHP_MAX];       /* of all possible CPUs */
     uint32_t count;
+    bool ejecting[CPUHP_MAX];           /* until the main loop comes to it */
+    BottomHalf *eject;
     Device *dev;
     Region io;
 } AcpiCpuHp;
@@ -94,4 +99,9 @@ extern const StateTable acpi_cpuhp_state;
 void acpi_cpuhp_init(AcpiCpuHp *s, Device *d);
 void acpi_cpuhp_fini(AcpiCpuHp *s);
 void acpi_cpuhp_set_modern(AcpiCpuHp *s, bool on);
+/* A CPU came, or is asked to go; false: the guest uses the legacy interface, which has no way to say so. */
+bool acpi_cpuhp_event(AcpiCpuHp *s, uint32_t apic_id, bool removing);
+
+/* The event ACPI_DEVICE_OST: what the guest's _OST said of a slot. d, its device, may be NULL. */
+void acpi_ost_event(Machine *m, const Device *d, const char *type, unsigned slot, uint32_t source, uint32_t status);
 #endif

@@ -2,7 +2,7 @@
  * ACPI fixed hardware: PM1 events and control, the PM timer, GPE0 (ACPI 1.0b, 4.7).
  *
  * The PM timer counts 24 bits of guest time at 3.579545 MHz; TMR_STS is set each time that its top bit changes.
- * Without system management mode there is no legacy mode: SCI_EN is always on.
+ * Without system management mode there is no legacy mode: SCI_EN is on from the start.
  */
 #include "hw/acpi/acpi-int.h"
 #include "util/log.h"
@@ -110,7 +110,7 @@ static void cnt_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
     unsigned shift = 8 * (off & 1);
     uint16_t v = size == 2 ? val : (s->pm1_cnt & ~(0xff << shift)) | val << shift;
 
-    s->pm1_cnt = (v & ~PM1_SLP_EN) | PM1_SCI_EN;
+    s->pm1_cnt = v & ~PM1_SLP_EN;
     if (v & PM1_SLP_EN)
         sleep_now(s, v >> PM1_SLP_TYP_SHIFT & PM1_SLP_TYP_MASK);
 }
@@ -150,6 +150,12 @@ static void gpe_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
 static const RegionOps gpe_ops = { .read = gpe_read, .write = gpe_write, .min = 1, .max = 1 };
 
 /* ---- Events ---- */
+
+void acpi_regs_set_mode(AcpiRegs *s, bool acpi)
+{
+    if (!s->only)
+        s->pm1_cnt = acpi ? s->pm1_cnt | PM1_SCI_EN : s->pm1_cnt & ~PM1_SCI_EN;
+}
 
 void acpi_regs_gpe(AcpiRegs *s, uint16_t bits)
 {
@@ -201,6 +207,7 @@ void acpi_regs_fini(AcpiRegs *s)
 
 void acpi_regs_reset(AcpiRegs *s)
 {
+    s->pm1_cnt = s->only ? PM1_SCI_EN : 0;
     enable_wakeup(s);
 }
 

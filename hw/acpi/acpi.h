@@ -19,10 +19,13 @@ typedef enum AcpiEvent {
 #define ACPI_CPUHP_LEN 0x0c             /* 0x20 until the guest chooses the modern interface */
 
 /* Makes "PIIX4_PM" at devfn (01.3) with its SMBus "i2c" and eight empty EEPROMs on it, as memory modules would have.
- * sci, to, n: where the SCI goes (IRQ 9). */
-Device *piix4_pm_create(PciBus *b, unsigned devfn, uint16_t smbus_port, LineSink *sci, void *to, unsigned n, GError **err);
+ * sci, to, n: where the SCI goes (IRQ 9); smi: where SMIs go, or NULL: no system management mode. */
+Device *piix4_pm_create(PciBus *b, unsigned devfn, uint16_t smbus_port, LineSink *sci, void *to, unsigned n, LineSink *smi, void *smi_to,
+                        GError **err);
 /* The APIC ids of all CPUs that the machine may have; those present are the machine's vcpus. */
 void piix4_pm_set_cpus(Device *pm, const uint32_t *apic_ids, unsigned n);
+/* A CPU came (device_add), or shall go (device_del): tells the guest. false: the guest has not yet set up what it takes. */
+bool piix4_pm_cpu_event(Device *pm, uint32_t apic_id, bool removing);
 /* Raises a general-purpose event (no effect on a machine without power management). */
 void acpi_send_event(Machine *m, AcpiEvent ev);
 #endif

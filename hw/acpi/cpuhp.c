@@ -4,24 +4,34 @@
  * Legacy: a bitmap of the APIC ids present. Writing zero to its first byte chooses the modern interface for good:
  *   00 selector w, data 2 r; 04 flags rw; 05 command w; 08 data rw
  *
- * Not modelled: adding and removing CPUs at run time; a guest finds no insert or remove events.
+ * A CPU that came, or is asked to go, raises GPE0's CPU event; the guest looks for it with command 0, and gives it up by
+ * writing the eject flag. Not modelled: ejection by the firmware.
  */
 #include "hw/acpi/acpi-int.h"
 #include "util/log.h"
 
 #define LEGACY_LEN 0x20
 enum { CPUHP_SELECT = 0, CPUHP_DATA2 = 0, CPUHP_FLAGS = 4, CPUHP_COMMAND = 5, CPUHP_DATA = 8 };
-enum { FLAG_ENABLED = 1, FLAG_INSERT = 2, FLAG_REMOVE = 4 };
+enum { FLAG_ENABLED = 1, FLAG_INSERT = 2, FLAG_REMOVE = 4, FLAG_EJECT = 8 };
 enum { CMD_NEXT_EVENT = 0, CMD_OST_EVENT = 1, CMD_OST_STATUS = 2, CMD_CPU_ID = 3 };
 
-static bool present(const AcpiCpuHp *s, uint32_t apic_id)
+/* The CPU with this APIC id, or NULL. */
+static Device *cpu_of(const AcpiCpuHp *s, uint32_t apic_id)
 {
     GPtrArray *vcpus = s->dev->machine->vcpus;
 
-    for (unsigned i = 0; vcpus && i < vcpus->len; i++)
-        if (((Vcpu *)g_ptr_array_index(vcpus, i))->apic_id == apic_id)
-            return true;
-    return false;
+    for (unsigned i = 0; vcpus && i < vcpus->len; i++) {
+        Vcpu *v = g_ptr_array_index(vcpus, i);
+
+        if (v->apic_id == apic_id)
+            return v->cpu;              /* begins with its Device */
+    }
+    return NULL;
+}
+
+static bool present(const AcpiCpuHp *s, uint32_t apic_id)
+{
+    return cpu_of(s, apic_id);
 }
 
 /* ---- Legacy interface ---- */
@@ -81,8 +91,23 @@ static void ost(AcpiCpuHp *s, uint32_t status)
     struct AcpiCpuStatus *c = &s->devs[s->selector];
 
     c->ost_status = status;
-    machine_event(s->dev->machine, "ACPI_DEVICE_OST", "{s:{s:s, s:s, s:I, s:I}}", "info", "slot-type", "CPU", "slot",
-                  "", "source", (gint64)c->ost_event, "status", (gint64)status);
+    acpi_ost_event(s->dev->machine, cpu_of(s, s->apic_ids[s->selector]), "CPU", s->selector, c->ost_event, status);
+}
+
+/* Not within the guest's access: it may come from the very CPU that is to go. */
+static void eject(void *opaque)
+{
+    AcpiCpuHp *s = opaque;
+
+    for (unsigned i = 1; i < s->count; i++) {
+        Device *d = s->ejecting[i] ? cpu_of(s, s->apic_ids[i]) : NULL;
+
+        s->ejecting[i] = false;
+        if (!d)
+            continue;
+        s->devs[i].is_inserting = s->devs[i].is_removing = false;
+        device_delete(d);
+    }
 }
 
 static void modern_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
@@ -99,6 +124,10 @@ static void modern_write(void *opaque, uint64_t off, uint64_t val, unsigned size
             s->devs[s->selector].is_inserting = false;
         else if (val & FLAG_REMOVE)
             s->devs[s->selector].is_removing = false;
+        else if (val & FLAG_EJECT) {
+            s->ejecting[s->selector] = true;
+            bh_schedule(s->eject);
+        }
         break;
     case CPUHP_COMMAND:
         s->command = val;
@@ -131,14 +160,35 @@ void acpi_cpuhp_set_modern(AcpiCpuHp *s, bool on)
     map_commit(s->dev->machine);
 }
 
+static int slot_of(const AcpiCpuHp *s, uint32_t apic_id)
+{
+    for (unsigned i = 0; i < s->count; i++)
+        if (s->apic_ids[i] == apic_id)
+            return i;
+    return -1;
+}
+
+bool acpi_cpuhp_event(AcpiCpuHp *s, uint32_t apic_id, bool removing)
+{
+    int i = slot_of(s, apic_id);
+
+    if (i < 0 || (removing && !s->modern))
+        return false;
+    if (s->modern)                      /* the legacy bitmap shows who is there, and that is all */
+        *(removing ? &s->devs[i].is_removing : &s->devs[i].is_inserting) = true;
+    return true;
+}
+
 void acpi_cpuhp_init(AcpiCpuHp *s, Device *d)
 {
     s->dev = d;
+    s->eject = bh_new(eject, s);
     acpi_cpuhp_set_modern(s, false);
 }
 
 void acpi_cpuhp_fini(AcpiCpuHp *s)
 {
+    bh_free(s->eject);
     region_fini(&s->io);
 }
 
@@ -161,6 +211,7 @@ static unsigned cpu_count(const void *obj)
 static const Field cpuhp_fields[] = {
     FIELD(AcpiCpuHp, selector), FIELD(AcpiCpuHp, command), STRUCTS(AcpiCpuHp, devs, &dev_state, .n = cpu_count),
     DERIVED(AcpiCpuHp, modern), HOST(AcpiCpuHp, apic_ids), HOST(AcpiCpuHp, count), HOST(AcpiCpuHp, dev),
+    HOST(AcpiCpuHp, ejecting), HOST(AcpiCpuHp, eject),
     DERIVED(AcpiCpuHp, io), {0}
 };
 

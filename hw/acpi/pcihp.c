@@ -11,6 +11,8 @@
 #include "hw/acpi/acpi-int.h"
 #include "util/error.h"
 
+#define UNPLUG_TIME (5 * NS_PER_S)      /* after that device_del may ask again */
+
 enum { PCIHP_UP = 0, PCIHP_DOWN = 4, PCIHP_EJECT = 8, PCIHP_RMV = 0xc, PCIHP_SELECT = 0x10, PCIHP_AIDX = 0x14 };
 
 static const Field status_fields[] = {
@@ -126,6 +128,7 @@ static bool unplug_request(void *ctl, PciDevice *pd, GError **err)
     AcpiPciHp *s = ctl;
 
     s->status[0].down |= 1u << PCI_SLOT_(pd->devfn);
+    pd->dev.unplug_until = vm_now(&pd->dev) + UNPLUG_TIME;
     acpi_regs_gpe(s->acpi, ACPI_EVENT_PCI_HOTPLUG);
     return true;
 }

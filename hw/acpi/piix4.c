@@ -4,7 +4,9 @@
  * QEMU's PC puts it beside a PIIX3. The ACPI registers are at PMBASE (register 40h, enabled by PMREGMISC 80h), the
  * SMBus controller at SMBBASE (90h, enabled by SMBHSTCFG D2h); GPE0 and the hot-plug registers have fixed ports.
  *
- * Not modelled: system management mode and with it SMIs, device monitors, clock throttling, general-purpose I/O,
+ * With smm-enabled port 0xb2 changes between APM and ACPI mode, and raises SMIs.
+ *
+ * Not modelled: SMIs from other sources, device monitors, clock throttling, general-purpose I/O,
  * hot-plug of memory.
  */
 #include "hw/acpi/acpi-int.h"
@@ -27,6 +29,7 @@ typedef struct Piix4Pm {
     uint32_t memhp_selector;
     AcpiCpuHp cpuhp;
 
+    Line smi;
     Region io, apm_io;
     uint32_t smb_io_base;
     uint8_t disable_s3, disable_s4, s4_val;
@@ -66,6 +69,8 @@ static void piix4_config_write(PciDevice *pd, unsigned off, uint32_t val, unsign
 
 /* ---- APM control and status ports: scratch registers without SMM ---- */
 
+enum { APM_ACPI_DISABLE = 0xf0, APM_ACPI_ENABLE = 0xf1, DEVACTB_APMC_EN = 0x02 };
+
 static uint64_t apm_read(void *opaque, uint64_t off, unsigned size)
 {
     Piix4Pm *s = opaque;
@@ -77,10 +82,15 @@ static void apm_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
 {
     Piix4Pm *s = opaque;
 
-    if (off)
+    if (off) {
         s->apms = val;
-    else
-        s->apmc = val;
+        return;
+    }
+    s->apmc = val;
+    if (s->apmc == APM_ACPI_ENABLE || s->apmc == APM_ACPI_DISABLE)
+        acpi_regs_set_mode(&s->acpi, s->apmc == APM_ACPI_ENABLE);
+    else if (s->smm_enabled && (s->pci.config[DEVACTB + 3] & DEVACTB_APMC_EN))
+        line_pulse(&s->smi);
 }
 
 static const RegionOps apm_ops = { .read = apm_read, .write = apm_write, .min = 1, .max = 1 };
@@ -147,6 +157,7 @@ static bool piix4_realize(Device *d, GError **err)
     region_init_io(&s->apm_io, d, "apm-io", 2, &apm_ops, s);
     region_add(&m->io, APM_PORT, &s->apm_io);
     acpi_regs_init(&s->acpi, d, &s->io, &s->s4_val);
+    s->acpi.only = !s->smm_enabled;
     pm_smbus_init(&s->smb, d);
     region_add(&m->io, 0, &s->smb.io);
     map_smbus(s);
@@ -176,7 +187,8 @@ static void piix4_reset(Device *d)
     uint8_t *c = s->pci.config;
 
     pci_set32(c + DEVACTB, 0);
-    c[DEVACTB + 3] = 0x02;      /* to the BIOS: SMM is set up already */
+    if (!s->smm_enabled)
+        c[DEVACTB + 3] = DEVACTB_APMC_EN;   /* to the BIOS: SMM is set up already */
     c[PMBASE] = 1;
     c[PMREGMISC] = 0;
     acpi_regs_reset(&s->acpi);
@@ -255,7 +267,7 @@ static const Field piix4_fields[] = {
     FIELD(Piix4Pm, apms, .name = "apm.apms"), STRUCT(Piix4Pm, smb, &pm_smbus_state), ACPI_TIMER_FIELDS(Piix4Pm, acpi),
     ACPI_GPE_FIELDS(Piix4Pm, acpi), ACPI_PCIHP_FIELDS(Piix4Pm, pcihp, bridges, no_bridges, index_migrates),
     ACPI_HOST_FIELDS(Piix4Pm, acpi),
-    HOST(Piix4Pm, io), HOST(Piix4Pm, apm_io), HOST(Piix4Pm, smb_io_base), HOST(Piix4Pm, disable_s3),
+    HOST(Piix4Pm, smi), HOST(Piix4Pm, io), HOST(Piix4Pm, apm_io), HOST(Piix4Pm, smb_io_base), HOST(Piix4Pm, disable_s3),
     HOST(Piix4Pm, disable_s4), HOST(Piix4Pm, s4_val), HOST(Piix4Pm, bridge_hotplug), HOST(Piix4Pm, root_hotplug),
     HOST(Piix4Pm, memory_hotplug), HOST(Piix4Pm, smm_compat), HOST(Piix4Pm, smm_enabled),
     HOST(Piix4Pm, not_migrate_acpi_index), {0}
@@ -289,7 +301,8 @@ const DeviceType piix4_pm_type = {
     .gpios = (const GpioInfo[]){ { "smi-irq", 0, 1 }, { "", 0, 1 }, {0} },
 };
 
-Device *piix4_pm_create(PciBus *b, unsigned devfn, uint16_t smbus_port, LineSink *sci, void *to, unsigned n, GError **err)
+Device *piix4_pm_create(PciBus *b, unsigned devfn, uint16_t smbus_port, LineSink *sci, void *to, unsigned n, LineSink *smi, void *smi_to,
+                        GError **err)
 {
     Device *d = device_new(b->bus.parent->machine, &piix4_pm_type, err);
 
@@ -298,12 +311,38 @@ Device *piix4_pm_create(PciBus *b, unsigned devfn, uint16_t smbus_port, LineSink
     device_set_int(d, "addr", devfn);
     device_set_int(d, "smb_io_base", smbus_port);
     line_connect(&DEVICE(d, Piix4Pm)->acpi.sci, sci, to, n);
+    if (smi) {
+        device_set_int(d, "smm-enabled", 1);
+        line_connect(&DEVICE(d, Piix4Pm)->smi, smi, smi_to, 0);
+    }
     if (!device_realize(d, &b->bus, err))
         return NULL;
     for (unsigned i = 0; i < SPD_EEPROMS; i++)
         if (!smbus_eeprom_create(DEVICE(d, Piix4Pm)->smb.bus, SPD_ADDRESS + i, NULL, err))
             return NULL;
     return d;
+}
+
+bool piix4_pm_cpu_event(Device *pm, uint32_t apic_id, bool removing)
+{
+    Piix4Pm *s = DEVICE(pm, Piix4Pm);
+
+    if (!acpi_cpuhp_event(&s->cpuhp, apic_id, removing))
+        return false;
+    acpi_regs_gpe(&s->acpi, ACPI_EVENT_CPU_HOTPLUG);
+    return true;
+}
+
+void acpi_ost_event(Machine *m, const Device *d, const char *type, unsigned slot, uint32_t source, uint32_t status)
+{
+    g_autofree char *name = g_strdup_printf("%u", slot);
+
+    if (d && d->id)
+        machine_event(m, "ACPI_DEVICE_OST", "{s:{s:s, s:s, s:s, s:I, s:I}}", "info", "device", d->id, "slot-type", type, "slot", name,
+                      "source", (gint64)source, "status", (gint64)status);
+    else
+        machine_event(m, "ACPI_DEVICE_OST", "{s:{s:s, s:s, s:I, s:I}}", "info", "slot-type", type, "slot", name, "source",
+                      (gint64)source, "status", (gint64)status);
 }
 
 void piix4_pm_set_cpus(Device *pm, const uint32_t *apic_ids, unsigned n)

@@ -181,7 +181,7 @@ bool device_realize(Device *d, Bus *bus, GError **err)
         return false;
     }
     map_commit(m);
-    if (d->hotplugged)
+    if (d->hotplugged && !d->type->resets_itself)
         device_reset(d);
     return true;
 }
@@ -219,6 +219,18 @@ void device_free(Device *d)
     if (d->set_props)
         g_hash_table_unref(d->set_props);
     g_free(d);
+}
+
+void device_delete(Device *d)
+{
+    g_autofree char *id = g_strdup(d->id), *path = g_strdup(d->path);
+    Machine *m = d->machine;
+
+    device_free(d);
+    if (id)
+        machine_event(m, "DEVICE_DELETED", "{s:s, s:s}", "device", id, "path", path);
+    else
+        machine_event(m, "DEVICE_DELETED", "{s:s}", "path", path);
 }
 
 void device_reset(Device *d)

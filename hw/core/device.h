@@ -141,6 +141,7 @@ struct DeviceType {
     bool internal;                      /* made by the board only, not by -device */
     bool no_bus;                        /* on no bus of QEMU's: not in info qtree */
     bool hotplug;                       /* device_add/device_del may */
+    bool resets_itself;                 /* realize leaves it reset: device_add does nothing more */
     size_t size;                        /* of the instance; Device is its first member */
     const Property *props;              /* ends with {0} */
     const StateTable *state;            /* what the stream carries; NULL: nothing */
@@ -188,7 +189,8 @@ struct Device {                         /* first member of every device struct *
     char *path;                         /* canonical path: "/machine/peripheral/id", ... */
     int32_t bootindex;                  /* -1: none; types that boot list it among their props */
     int instance_id;                    /* of its migration section; -1: next free */
-    bool realized, hotplugged, unplugging;
+    bool realized, hotplugged;
+    uint64_t unplug_until;              /* guest time: until then the guest has to answer a device_del; 0: none asked */
     bool by_user;                       /* -device or device_add made it */
     void (*intercept)(Device *d, unsigned n, int level);    /* qtest: told of the inputs' changes */
     GHashTable *set_props;              /* names given by the user */
@@ -218,6 +220,7 @@ bool device_realize(Device *d, Bus *bus, GError **err);
 /* device_new + device_realize for the board's own parts. */
 Device *device_create(Machine *m, const DeviceType *t, Bus *bus, GError **err);
 void device_free(Device *d);            /* unrealizes first */
+void device_delete(Device *d);          /* the guest let it go: frees it, and says so (DEVICE_DELETED) */
 void device_reset(Device *d);           /* it and what is on its buses: children first, of them the newest */
 void device_init(Device *d, Machine *m, const DeviceType *t);       /* parts embedded in another device */
 const char *device_name(const Device *d);   /* id, else type name */

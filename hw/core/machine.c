@@ -21,8 +21,39 @@ static void print_mmio(Bus *b, Device *d, GString *out, int indent)
     }
 }
 
-static const BusType system_bus_type = { .name = "System", .print_dev = print_mmio };
+static bool plug(Bus *b, Device *d, GError **err)
+{
+    Machine *m = d->machine;
 
+    return !d->type->hotplug || !m->type->pre_plug || m->type->pre_plug(m, d, err);
+}
+
+static bool plugged(Bus *b, Device *d, GError **err)
+{
+    Machine *m = d->machine;
+
+    return !d->type->hotplug || !m->type->plugged || m->type->plugged(m, d, err);
+}
+
+static void unplugged(Bus *b, Device *d)
+{
+    Machine *m = d->machine;
+
+    if (d->type->hotplug && m->type->unplugged)
+        m->type->unplugged(m, d);
+}
+
+static bool request_unplug(Bus *b, Device *d, GError **err)
+{
+    Machine *m = d->machine;
+
+    if (!m->type->request_unplug)
+        return error_set(err, "Device '%s' does not support hotplugging", d->type->name);
+    return m->type->request_unplug(m, d, err);
+}
+
+static const BusType system_bus_type = { .name = "System", .print_dev = print_mmio, .plug = plug, .plugged = plugged,
+                                         .unplug = unplugged, .request_unplug = request_unplug };
 
 /* ---- The accelerator's upward calls ---- */
 
@@ -302,6 +333,12 @@ void machine_free(Machine *m)
     device_free(m->root);
     while (m->ram_blocks->len)
         region_free_ram(m, g_ptr_array_index(m->ram_blocks, 0));
+    if (m->smm) {
+        region_fini(&m->smm_root);
+        region_fini(&m->smm_memory);
+        region_fini(&m->smram);
+        flatview_free(m->smm_view);
+    }
     region_fini(&m->memory);
     region_fini(&m->io);
     flatview_free(m->mem_view);

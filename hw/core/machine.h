@@ -62,6 +62,12 @@ typedef struct MachineType {
     const Property *props;                      /* for help and introspection; values are in MachineConfig.props */
     bool (*init)(Machine *m, GError **err);     /* builds the board; -device ones come after */
     bool (*ready)(Machine *m, GError **err);    /* all devices realized: firmware tables, kernel */
+    /* A device of a hotplug type that plugs into no bus (a CPU, a memory module): before and after its realize,
+     * and when device_del wants it to go: then the board asks the guest, which answers in its time. NULL: it can't. */
+    bool (*pre_plug)(Machine *m, Device *d, GError **err);
+    bool (*plugged)(Machine *m, Device *d, GError **err);
+    bool (*request_unplug)(Machine *m, Device *d, GError **err);
+    void (*unplugged)(Machine *m, Device *d);   /* about to be freed */
     void (*nmi)(Machine *m);                    /* the monitor's nmi, a watchdog's inject-nmi */
     void (*ioapic_eoi)(Machine *m, unsigned vector);    /* kernel-irqchip=split */
 } MachineType;
@@ -72,6 +78,10 @@ struct Machine {
 
     Region memory, io;                  /* the roots "system" and "io" */
     FlatView *mem_view, *io_view;
+    /* System management mode: what a CPU sees in it is smram, where that is enabled, over the memory. */
+    bool smm;                           /* the machine has it; the rest is set up only then */
+    Region smm_root, smm_memory, smram; /* "mem-container-smram", its alias of the memory, "smram" */
+    FlatView *smm_view;
     unsigned map_depth;
     bool map_dirty;
     bool log_ram;                       /* ram_log_start */
@@ -112,6 +122,8 @@ Machine *machine_new(const MachineType *t, MachineConfig *cfg);
  * tables, first reset), machine_start. */
 const AccelHost *machine_accel_host(Machine *m);
 bool machine_build(Machine *m, GError **err);
+/* By the board, before it maps anything: CPUs can enter system management mode. */
+void machine_enable_smm(Machine *m);
 bool machine_ready(Machine *m, GError **err);
 void machine_main_loop(Machine *m);     /* until exit is asked for */
 int machine_exit_status(Machine *m);

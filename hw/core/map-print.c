@@ -117,6 +117,11 @@ static void print_tree(Machine *m, const Masters *ms, GString *out)
     g_string_append(out, "\naddress-space: I/O\n");
     print_region(&m->io, 0, 1, out, aliased);
     g_string_append_c(out, '\n');
+    if (m->smm && accel_smm) {
+        g_string_append(out, "address-space: KVM-SMRAM\n");
+        print_region(&m->smm_root, 0, 1, out, aliased);
+        g_string_append_c(out, '\n');
+    }
     print_masters(ms, out);
     for (unsigned i = 0; i < aliased->len; i++) {
         Region *r = g_ptr_array_index(aliased, i);
@@ -167,8 +172,13 @@ static void print_flat(Machine *m, const Masters *ms, GString *out)
     print_view(m->mem_view, NULL, accel_is_kvm(), out);
     g_string_append(out, "FlatView #1\n AS \"I/O\", root: io\n Root memory region: io\n");
     print_view(m->io_view, &m->io, false, out);
+    if (m->smm && accel_smm) {
+        g_string_append(out, "FlatView #2\n AS \"KVM-SMRAM\", root: mem-container-smram\n"
+                        " Root memory region: mem-container-smram\n");
+        print_view(m->smm_view, NULL, true, out);
+    }
     if (ms->on < ms->devices->len) {
-        g_string_append(out, "FlatView #2\n");
+        g_string_append_printf(out, "FlatView #%d\n", m->smm && accel_smm ? 3 : 2);
         print_master_names(ms, false, out);
         g_string_append(out, " Root memory region: (none)\n  No rendered FlatView\n\n");
     }

@@ -99,17 +99,40 @@ static void add_range(GArray *out, const FlatRange *fr, bool log)
         g_array_append_val(out, a);
 }
 
-static void update_accel_memory(Machine *m)
+static void update_accel_memory(Machine *m, unsigned as, const FlatView *v)
 {
     g_autoptr(GArray) ranges = NULL;
 
     if (!accel || !accel->set_memory)
         return;
     ranges = g_array_new(false, false, sizeof(AccelRange));
-    for (unsigned i = 0; i < m->mem_view->n; i++)
-        if (m->mem_view->ranges[i].region->kind == REGION_RAM)
-            add_range(ranges, &m->mem_view->ranges[i], m->log_ram);
-    accel->set_memory(0, (AccelRange *)(void *)ranges->data, ranges->len);
+    for (unsigned i = 0; i < v->n; i++)
+        if (v->ranges[i].region->kind == REGION_RAM)
+            add_range(ranges, &v->ranges[i], m->log_ram);
+    accel->set_memory(as, (AccelRange *)(void *)ranges->data, ranges->len);
+}
+
+static void update_smm(Machine *m)
+{
+    FlatView *old = m->smm_view;
+
+    m->smm_view = flatview_new(&m->smm_root);
+    flatview_free(old);
+    if (accel_smm)
+        update_accel_memory(m, 1, m->smm_view);
+}
+
+void machine_enable_smm(Machine *m)
+{
+    m->smm = true;
+    region_init(&m->smm_root, NULL, "mem-container-smram", UINT64_MAX);
+    region_init_alias(&m->smm_memory, NULL, "mem-smram", &m->memory, 0, UINT64_MAX);
+    region_init(&m->smram, NULL, "smram", 1ull << 32);
+    m->smm_root.machine = m;
+    map_begin(m);
+    region_add(&m->smm_root, 0, &m->smm_memory);
+    region_add_overlap(&m->smm_root, 0, &m->smram, 10);
+    map_commit(m);
 }
 
 void map_begin(Machine *m)
@@ -129,7 +152,9 @@ void map_commit(Machine *m)
     m->io_view = flatview_new(&m->io);
     flatview_free(mem);
     flatview_free(io);
-    update_accel_memory(m);
+    update_accel_memory(m, 0, m->mem_view);
+    if (m->smm)
+        update_smm(m);
     ioeventfds_update(m);
 }
 

@@ -281,7 +281,7 @@ static const Property bochs_props[] = {
 };
 
 const DeviceType bochs_display_type = {
-    .name = "bochs-display", .bus = "PCI", .parent = &pci_device_type, .category = CAT_DISPLAY,
+    .name = "bochs-display", .bus = "PCI", .parent = &pci_device_type, .category = CAT_DISPLAY, .hotplug = true,
     .size = sizeof(BochsDisplay), .props = bochs_props, .state = &bochs_state,
     .class_data = &(const PciClass){ .vendor = 0x1234, .device = 0x1111, .revision = 2, .class_id = 0x0380,
                                      .romfile = "vgabios-bochs-display.bin" },

@@ -93,6 +93,11 @@ static void put_disks(Pc *pc)
     rtc_set_cmos(pc->rtc, DISK_TRANSLATION, translation);
 }
 
+void pc_cmos_cpus(Pc *pc)
+{
+    rtc_set_cmos(pc->rtc, CPUS_LESS_1, pc->machine->vcpus->len - 1);
+}
+
 void pc_cmos_init(Pc *pc)
 {
     MachineConfig *cfg = pc->machine->cfg;
@@ -100,7 +105,7 @@ void pc_cmos_init(Pc *pc)
     unsigned equipment = EQUIP_FPU | EQUIP_MOUSE, floppies = 0;
 
     put_memory(pc);
-    rtc_set_cmos(pc->rtc, CPUS_LESS_1, cfg->smp.cpus - 1);
+    pc_cmos_cpus(pc);
     put_boot_order(pc, order);
     put_disks(pc);
     for (unsigned i = 0; i < 2; i++) {

@@ -9,6 +9,7 @@
 #include "hw/misc/misc.h"
 #include "hw/timer/timer.h"
 #include "net/net.h"
+#include "target/i386/cpu.h"
 #include "util/error.h"
 
 #define SMBUS_PORT 0xb100
@@ -188,6 +189,13 @@ static bool add_nics(Pc *pc, GError **err)
     return true;
 }
 
+/* To the first CPU. */
+static void smi(void *machine, unsigned n, int level)
+{
+    if (level)
+        x86_cpu_smi(x86_cpu(machine, 0));
+}
+
 bool pc_devices_init(Pc *pc, GError **err)
 {
     Machine *m = pc->machine;
@@ -200,7 +208,7 @@ bool pc_devices_init(Pc *pc, GError **err)
     if (!pc->fdc || !add_keyboard(pc, err) || !add_nics(pc, err) || !add_disks(pc, err))
         return false;
     if (!m->cfg->no_acpi && pc_prop_on(m, "acpi", true)) {
-        pc->pm = piix4_pm_create(pc->pci, PCI_DEVFN_(1, 3), SMBUS_PORT, isa_bus_irq, pc->isa, SCI, err);
+        pc->pm = piix4_pm_create(pc->pci, PCI_DEVFN_(1, 3), SMBUS_PORT, isa_bus_irq, pc->isa, SCI, m->smm ? smi : NULL, m, err);
         if (!pc->pm)
             return false;
     }

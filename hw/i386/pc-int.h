@@ -41,6 +41,12 @@ bool pc_devices_init(Pc *pc, GError **err);
 /* pc-cmos.c */
 void pc_cmos_init(Pc *pc);
 void pc_cmos_boot_order(Pc *pc);
+void pc_cmos_cpus(Pc *pc);              /* how many there are now */
+/* pc-hotplug.c: CPUs and memory modules that come and go (MachineType). */
+bool pc_pre_plug(Machine *m, Device *d, GError **err);
+bool pc_plugged(Machine *m, Device *d, GError **err);
+bool pc_request_unplug(Machine *m, Device *d, GError **err);
+void pc_unplugged(Machine *m, Device *d);
 /* The CMOS type of floppy drive n: 0 none, 2 1.2M, 4 1.44M, 5 2.88M. */
 unsigned pc_floppy_type(Pc *pc, unsigned n);
 /* pc-ready.c: firmware tables, kernel, boot order, once all devices exist. */

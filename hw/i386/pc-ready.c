@@ -165,11 +165,13 @@ static void gather(void *opaque, AcpiFacts *f)
     gather_bus(pc);
     machine_foreach_device(m, gather_isa, &scan);
     for (unsigned i = 0; i < pc->n_cpus; i++)
-        pc->cpus[i].present = i < m->vcpus->len;
+        pc->cpus[i].present = false;
+    for (unsigned i = 0; i < m->vcpus->len; i++)
+        pc->cpus[((Vcpu *)g_ptr_array_index(m->vcpus, i))->index].present = true;
     *f = (AcpiFacts){
         .oem_id = pc_prop(m, "x-oem-id", NULL), .oem_table_id = pc_prop(m, "x-oem-table-id", NULL), .cpus = pc->cpus,
         .n_cpus = pc->n_cpus, .ram_below_4g = pc->below_4g, .ram_above_4g = pc->above_4g, .above_4g_start = ABOVE_4G_START,
-        .nodes = pc->nodes, .n_nodes = m->cfg->numa->len, .smm = accel_smm,
+        .nodes = pc->nodes, .n_nodes = m->cfg->numa->len, .smm = m->smm,
         .pm_base = pci_get16(pci_device(pc->pm)->config + PIIX4_PMBASE) & 0xffc0,
         .s3 = !prop_number(pc->pm, "disable_s3", 0), .s4 = !prop_number(pc->pm, "disable_s4", 0),
         .s4_value = prop_number(pc->pm, "s4_val", 2), .hpet = pc->hpet, .vmgenid = device_find_type(m, "vmgenid"), .isa = pc->isa_facts,
@@ -234,7 +236,7 @@ static bool add_fw_cfg(Pc *pc, GArray *e820, GError **err)
     MachineConfig *cfg = m->cfg;
     X86Topology t = x86_topology(cfg);
     FwCfgFacts f = {
-        .graphics = cfg->graphics, .ram_size = cfg->ram_size, .n_cpus = cfg->smp.cpus,
+        .graphics = cfg->graphics, .ram_size = cfg->ram_size, .n_cpus = m->vcpus->len,
         .apic_id_limit = x86_apic_id_limit(&t, pc->n_cpus), .cpus = pc->cpus, .n_possible = pc->n_cpus, .nodes = pc->nodes,
         .n_nodes = cfg->numa->len, .e820 = e820, .hpet = pc->hpet, .acpi = pc->pm, .boot_menu = cfg->boot_menu,
         .boot_splash = cfg->boot_splash, .boot_splash_time = cfg->boot_splash_time,

@@ -155,6 +155,21 @@ static bool add_fw_cfg(Pc *pc, GError **err)
     return device_realize(d, NULL, err);
 }
 
+/* smm=auto: where the accelerator can do it (without KVM, whose registers the tests look at, it can). */
+static bool init_smm(Machine *m, GError **err)
+{
+    const char *s = pc_prop(m, "smm", "auto");
+    bool on, available = !accel_is_kvm() || accel_smm;
+
+    if (strcmp(s, "auto") && !parse_bool_text(s, &on))
+        return error_set(err, "Parameter 'smm' does not accept value '%s' (it takes 'on', 'off', 'auto')", s);
+    if (strcmp(s, "auto") && on && !available)
+        return error_set(err, "System Management Mode not supported by this hypervisor.");
+    if (available && (!strcmp(s, "auto") || on))
+        machine_enable_smm(m);
+    return true;
+}
+
 /* The order is that of the numbers in /machine/unattached, and of `info qtree`. */
 static bool pc_init(Machine *m, GError **err)
 {
@@ -163,7 +178,7 @@ static bool pc_init(Machine *m, GError **err)
 
     m->board = pc;
     pc->machine = m;
-    if (!init_cpus(pc, err) || !pc_memory_init(pc, err) || !add_fw_cfg(pc, err))
+    if (!init_smm(m, err) || !init_cpus(pc, err) || !pc_memory_init(pc, err) || !add_fw_cfg(pc, err))
         return false;
     pc->pci = i440fx_create(m, &pc->ram, pc->below_4g, pc->above_4g, err);
     if (!pc->pci)
@@ -222,5 +237,6 @@ static const Property pc_props[] = {
 const MachineType machine_pc = {
     .name = "pc-i440fx-7.2", .alias = "pc", .desc = "Standard PC (i440FX + PIIX, 1996)", .is_default = true, .max_cpus = 255,
     .default_ram_size = 128ull << 20, .default_cpu = "qemu64", .default_ram_id = "pc.ram", .props = pc_props,
-    .init = pc_init, .ready = pc_ready, .nmi = pc_nmi, .ioapic_eoi = pc_ioapic_eoi,
+    .init = pc_init, .ready = pc_ready, .nmi = pc_nmi, .pre_plug = pc_pre_plug,
+    .plugged = pc_plugged, .request_unplug = pc_request_unplug, .unplugged = pc_unplugged, .ioapic_eoi = pc_ioapic_eoi,
 };

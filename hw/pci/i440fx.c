@@ -3,16 +3,16 @@
  * (data sheet 290549).
  *
  * PAM registers switch 16 KiB pieces of C0000-EFFFF, and F0000-FFFFF, between DRAM and PCI. A segment with writes
- * only goes to DRAM for reads as well. SMRAM: D_OPEN uncovers DRAM under the VGA window. Like QEMU's, PAM and SMRAM
- * survive a reset; the BIOS sets them.
+ * only goes to DRAM for reads as well. SMRAM: D_OPEN uncovers DRAM under the VGA window, G_SMRAME does so in
+ * system management mode. Like QEMU's, PAM and SMRAM survive a reset (the BIOS sets them), and D_LCK locks nothing.
  *
- * Not modelled: system management mode (SMRAM is never mapped for SMM alone, D_LCK locks nothing), DRAM timing, AGP.
+ * Not modelled: DRAM timing, AGP.
  */
 #include "hw/core/machine.h"
 #include "hw/pci/i440fx.h"
 #include "util/error.h"
 
-enum { DRB_LAST = 0x57, PAM0 = 0x59, PAM_REGS = 7, SMRAM = 0x72, SMRAM_D_OPEN = 0x40 };
+enum { DRB_LAST = 0x57, PAM0 = 0x59, PAM_REGS = 7, SMRAM = 0x72, SMRAM_D_OPEN = 0x40, SMRAM_G_SMRAME = 0x08 };
 #define SEGMENTS 13
 
 /* ---- The host bridge's CPU side: ports CF8 and CFC ---- */
@@ -114,7 +114,7 @@ const DeviceType i440fx_pcihost_type = {
 typedef struct I440fx {
     PciDevice pci;
     Region *ram;
-    Region pam[SEGMENTS], smram;
+    Region pam[SEGMENTS], smram, smram_low;
 } I440fx;
 
 /* Segment 0 is F0000-FFFFF (PAM0's high nibble); segments 1 to 12 are C0000-EFFFF, low nibble first. */
@@ -147,12 +147,21 @@ static void map_segment(I440fx *s, unsigned segment)
         region_set_readonly(r, true);
 }
 
+static void map_smram(I440fx *s)
+{
+    Machine *m = s->pci.dev.machine;
+
+    region_set_enabled(&s->smram, !(s->pci.config[SMRAM] & SMRAM_D_OPEN));
+    if (m->smm)
+        region_set_enabled(&m->smram, s->pci.config[SMRAM] & SMRAM_G_SMRAME);
+}
+
 static void map_all(I440fx *s)
 {
     map_begin(s->pci.dev.machine);
     for (unsigned i = 0; i < SEGMENTS; i++)
         map_segment(s, i);
-    region_set_enabled(&s->smram, !(s->pci.config[SMRAM] & SMRAM_D_OPEN));
+    map_smram(s);
     map_commit(s->pci.dev.machine);
 }
 
@@ -171,7 +180,7 @@ static void i440fx_config_write(PciDevice *pd, unsigned off, uint32_t val, unsig
             map_segment(s, i);
     }
     if (pci_touches(off, len, SMRAM, 1))
-        region_set_enabled(&s->smram, !(pd->config[SMRAM] & SMRAM_D_OPEN));
+        map_smram(s);
     map_commit(pd->dev.machine);
 }
 
@@ -193,6 +202,8 @@ static void i440fx_unrealize(Device *d)
         if (s->pam[i].name)
             region_fini(&s->pam[i]);
     region_fini(&s->smram);
+    if (s->smram_low.name)
+        region_fini(&s->smram_low);
 }
 
 static bool i440fx_loaded(void *obj, int version, GError **err)
@@ -202,7 +213,7 @@ static bool i440fx_loaded(void *obj, int version, GError **err)
 }
 
 static const Field i440fx_fields[] = {
-    PCI_STATE(I440fx, pci), UNUSED(1), HOST(I440fx, ram), DERIVED(I440fx, pam), DERIVED(I440fx, smram), {0}
+    PCI_STATE(I440fx, pci), UNUSED(1), HOST(I440fx, ram), DERIVED(I440fx, pam), DERIVED(I440fx, smram), DERIVED(I440fx, smram_low), {0}
 };
 
 static const StateTable i440fx_state = {
@@ -237,6 +248,10 @@ PciBus *i440fx_create(Machine *m, Region *ram, uint64_t below_4g, uint64_t above
     if (!s)
         return NULL;
     s->ram = ram;
+    if (m->smm) {
+        region_init_alias(&s->smram_low, &s->pci.dev, "smram-low", ram, 0xa0000, 0x20000);
+        region_add(&m->smram, 0xa0000, &s->smram_low);
+    }
     s->pci.config[DRB_LAST] = MIN((below_4g + above_4g) >> 23, 255);
     map_all(s);
     return host->bus;

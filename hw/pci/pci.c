@@ -469,12 +469,5 @@ void pci_bus_config_write(PciBus *b, uint32_t addr, uint32_t val, unsigned len)
 
 void pci_unplug_now(PciDevice *pd)
 {
-    Machine *m = pd->dev.machine;
-    g_autofree char *id = g_strdup(pd->dev.id), *path = g_strdup(pd->dev.path);
-
-    device_free(&pd->dev);
-    if (id)
-        machine_event(m, "DEVICE_DELETED", "{s:s, s:s}", "device", id, "path", path);
-    else
-        machine_event(m, "DEVICE_DELETED", "{s:s}", "path", path);
+    device_delete(&pd->dev);
 }

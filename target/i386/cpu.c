@@ -160,27 +160,58 @@ static bool make_spec(X86Cpu *c, GError **err)
     return c->spec;
 }
 
-/* Where in the topology a CPU from device_add goes: from apic-id, or from socket-, die-, core- and thread-id. */
+/* Where in the topology a CPU from device_add goes: apic-id says it, or socket-, core- and thread-id, and die-id where there are
+ * several. */
 static bool find_place(X86Cpu *c, GError **err)
 {
-    Machine *m = c->dev.machine;
-    X86Topology t = x86_topology(m->cfg);
+    X86Topology t = x86_topology(c->dev.machine->cfg);
+    unsigned max = c->dev.machine->cfg->smp.max_cpus;
+    struct { const char *name; int32_t *given; unsigned n; } ids[] = {
+        { "socket-id", &c->socket_id, t.sockets }, { "die-id", &c->die_id, t.dies }, { "core-id", &c->core_id, t.cores },
+        { "thread-id", &c->thread_id, t.threads },
+    };
 
-    for (unsigned i = 0; i < m->cfg->smp.max_cpus; i++) {
-        unsigned thread = i % t.threads, core = i / t.threads % t.cores, die = i / t.threads / t.cores % t.dies;
-        unsigned socket = i / t.threads / t.cores / t.dies;
+    if (c->apic_id != UINT32_MAX) {
+        for (c->index = 0; c->index < max && x86_apic_id(&t, c->index) != c->apic_id; c->index++) {
+        }
+        return c->index < max || error_set(err, "Invalid CPU with APIC ID %u, valid index range 0:%u", c->apic_id, max - 1);
+    }
+    c->index = 0;
+    for (unsigned i = 0; i < G_N_ELEMENTS(ids); i++) {
+        if (*ids[i].given < 0 && (strcmp(ids[i].name, "die-id") || t.dies > 1)) {
+            return error_set(err, "CPU %s is not set", ids[i].name);
+        }
+        *ids[i].given = MAX(*ids[i].given, 0);
+        if (*ids[i].given >= (int)ids[i].n) {
+            return error_set(err, "Invalid CPU %s: %u must be in range 0:%u", ids[i].name, *ids[i].given, ids[i].n - 1);
+        }
+        c->index = c->index * ids[i].n + *ids[i].given;
+    }
+    return true;
+}
 
-        if (c->apic_id != UINT32_MAX ? x86_apic_id(&t, i) == c->apic_id
-            : c->socket_id == (int)socket && (c->die_id < 0 ? t.dies == 1 : c->die_id == (int)die) && c->core_id == (int)core
-              && c->thread_id == (int)thread) {
-            c->index = i;
-            return true;
+/* All CPUs are of one model: those that come later share what -cpu said, unless they are given features of their own. */
+static bool join_others(X86Cpu *c, GError **err)
+{
+    static const char *const places[] = { "apic-id", "socket-id", "die-id", "core-id", "thread-id", "node-id", NULL };
+    X86Cpu *boot = x86_cpu(c->dev.machine, 0);
+    GHashTableIter it;
+    gpointer name;
+
+    if (!boot || c->spec) {
+        return true;
+    }
+    if (boot->dev.type != c->dev.type) {
+        return error_set(err, "Invalid CPU type, expected cpu type: '%s'", boot->dev.type->name);
+    }
+    c->spec = boot->spec;
+    if (c->dev.set_props) {
+        g_hash_table_iter_init(&it, c->dev.set_props);
+        while (g_hash_table_iter_next(&it, &name, NULL)) {
+            c->spec = g_strv_contains(places, name) ? c->spec : NULL;
         }
     }
-    if (c->apic_id == UINT32_MAX && (c->socket_id < 0 || c->core_id < 0 || c->thread_id < 0)) {
-        return error_set(err, "CPU %s is not set", c->socket_id < 0 ? "socket-id" : c->core_id < 0 ? "core-id" : "thread-id");
-    }
-    return error_set(err, "Invalid CPU socket-id, core-id, thread-id or apic-id: -smp has no such place");
+    return true;
 }
 
 static bool take_place(X86Cpu *c, GError **err)
@@ -188,7 +219,7 @@ static bool take_place(X86Cpu *c, GError **err)
     Machine *m = c->dev.machine;
     X86Topology t = x86_topology(m->cfg);
 
-    if (c->index == UINT32_MAX && !find_place(c, err)) {
+    if (!join_others(c, err) || (c->dev.by_user && !find_place(c, err))) {
         return false;
     }
     for (unsigned i = 0; i < m->vcpus->len; i++) {
@@ -202,6 +233,16 @@ static bool take_place(X86Cpu *c, GError **err)
     c->die_id = c->index / t.threads / t.cores % t.dies;
     c->socket_id = c->index / t.threads / t.cores / t.dies;
     return true;
+}
+
+static void free_parts(X86Cpu *c)
+{
+    if (c->lapic) {
+        device_free(&c->lapic->dev);
+    }
+    if (c->common) {
+        device_free(c->common);
+    }
 }
 
 static bool x86_cpu_realize(Device *d, GError **err)
@@ -223,6 +264,7 @@ static bool x86_cpu_realize(Device *d, GError **err)
     }
     x86_cpu_reset(c);
     if (!accel->vcpu_create(&c->vcpu, err)) {
+        free_parts(c);
         return false;
     }
     g_ptr_array_add(d->machine->vcpus, &c->vcpu);
@@ -235,6 +277,7 @@ static void x86_cpu_unrealize(Device *d)
 
     g_ptr_array_remove(d->machine->vcpus, &c->vcpu);
     accel->vcpu_destroy(&c->vcpu);
+    free_parts(c);
     g_free(c->xsave);
     g_free(c->msrs);
     g_free(c->nested);
@@ -247,7 +290,8 @@ static void reset_hook(Device *d)
 }
 
 #define TYPE_OF(n, p) { \
-    .name = n "-x86_64-cpu", .category = CAT_CPU, .hotplug = true, .no_bus = true, .size = sizeof(X86Cpu), .props = (p), \
+    .name = n "-x86_64-cpu", .category = CAT_CPU, .hotplug = true, .resets_itself = true, .no_bus = true, \
+    .size = sizeof(X86Cpu), .props = (p), \
     .state = &x86_cpu_state, .realize = x86_cpu_realize, .unrealize = x86_cpu_unrealize, .reset = reset_hook },
 #define TYPE(n) TYPE_OF(n, x86_max_props + 2)
 #define MODEL(n, ...) TYPE(n)
@@ -319,17 +363,9 @@ bool x86_cpus_create(Machine *m, const char *default_model, GError **err)
            && create_boot_cpus(m, model, settings, err) && (!accel_is_kvm() || x86_kvmclock_create(m, err));
 }
 
-X86Cpu *x86_cpu_plug(Machine *m, unsigned index, GError **err)
+bool x86_is_cpu(const Device *d)
 {
-    X86Cpu *boot = x86_cpu(m, 0);
-    X86Cpu *c = new_cpu(m, boot->spec->name, index, err);
-
-    if (!c) {
-        return NULL;
-    }
-    c->spec = boot->spec;
-    c->dev.hotplugged = true;
-    return device_realize(&c->dev, NULL, err) ? c : NULL;
+    return d->type >= x86_cpu_types && d->type < x86_cpu_types + x86_cpu_type_count;
 }
 
 X86Cpu *x86_cpu(Machine *m, unsigned i)

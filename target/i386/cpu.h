@@ -38,8 +38,8 @@ X86Topology x86_topology(const MachineConfig *cfg);
 void x86_cpu_list(GString *out);
 /* Makes cfg->smp.cpus CPUs of cfg->cpu (NULL: default_model) and the devices that go with them. */
 bool x86_cpus_create(Machine *m, const char *default_model, GError **err);
-/* One more, for a free place in the topology (device_add goes through the device type's realize). */
-X86Cpu *x86_cpu_plug(Machine *m, unsigned index, GError **err);
+/* Is it a CPU? (Later ones come by -device or device_add, for a free place in the topology.) */
+bool x86_is_cpu(const Device *d);
 /* One type a model, "qemu64-x86_64-cpu": to be listed among the device types. */
 extern const DeviceType x86_cpu_types[];
 extern const unsigned x86_cpu_type_count;
@@ -137,7 +137,7 @@ struct X86Cpu {
     X86Spec *own_spec;                  /* spec, when this CPU has one to itself (a device_add with properties) */
     X86Lapic *lapic;
     Device *common;                     /* the stream's cpu_common section */
-    uint32_t index;                     /* among the possible CPUs; UINT32_MAX: from the topology ids */
+    uint32_t index;                     /* among the possible CPUs */
     uint32_t apic_id;                   /* property apic-id */
     int32_t socket_id, die_id, core_id, thread_id, node_id; /* properties; -1: not given */
     X86Props props;                     /* properties as given; realize makes a spec of them */

@@ -194,6 +194,7 @@ static void lapic_unrealize(Device *d)
     X86Lapic *a = DEVICE(d, X86Lapic);
 
     timer_stop(&a->timer);
+    a->cpu->lapic = NULL;
     if (a->cpu->index == 0) {
         region_fini(&a->host->window);
         g_free(a->host);
@@ -260,6 +261,7 @@ void x86_cpu_nmi(X86Cpu *c)
 
 static void send_smi(Vcpu *v, void *arg)
 {
+    v->halted = false;
     kvm_vcpu_ioctl(v, KVM_SMI, NULL);
 }
 

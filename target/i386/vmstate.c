@@ -389,6 +389,12 @@ static void common_save(void *obj)
 
 static const StateTable common_state = { .name = "cpu_common", .version = 1, .min_version = 1, .fields = common_fields, .save = common_save };
 
+static void common_unrealize(Device *d)
+{
+    DEVICE(d, X86CpuCommon)->cpu->common = NULL;
+}
+
 const DeviceType x86_cpu_common_type = {
+    .unrealize = common_unrealize,
     .name = "cpu_common", .internal = true, .no_bus = true, .category = CAT_CPU, .size = sizeof(X86CpuCommon), .state = &common_state,
 };

@@ -173,7 +173,7 @@ static void test_rcr(QTest *q)
 
 int main(void)
 {
-    QTest *q = qtest_start("-M pc -nodefaults -m 128 -device VGA");
+    QTest *q = qtest_start("-M pc,smm=off -nodefaults -m 128 -device VGA");
 
     test_config_ports(q);
     test_defaults(q);

@@ -68,7 +68,7 @@ static bool board_init(Machine *mm, GError **err)
 {
     return region_init_ram(&ram, mm, NULL, "pc.ram", NULL, RAM_SIZE, err) &&
            (bus = i440fx_create(mm, &ram, RAM_SIZE, 0, err)) && (isa = piix3_create(bus, err)) &&
-           piix4_pm_create(bus, PCI_DEVFN_(1, 3), 0xb100, isa_bus_irq, isa, 9, err);
+           piix4_pm_create(bus, PCI_DEVFN_(1, 3), 0xb100, isa_bus_irq, isa, 9, NULL, NULL, err);
 }
 
 static const MachineType board = { .name = "board", .max_cpus = 1, .init = board_init };
