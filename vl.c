@@ -6,6 +6,7 @@
 #include "chardev/char.h"
 #include "cli/cli.h"
 #include "cli/process.h"
+#include "hw/core/hostmem.h"
 #include "hw/display/display.h"
 #include "migration/migration.h"
 #include "migration/sections.h"
@@ -58,6 +59,18 @@ static void quit_by_mux(void)
     machine_request_shutdown(the_machine, CAUSE_HOST_UI);
 }
 
+static bool add_object(json_t *args, GError **err)
+{
+    g_autofree char *text = json_dumps(args, JSON_COMPACT);
+
+    return cli_object_add(the_machine, text, err);
+}
+
+static bool delete_object(const char *id, GError **err)
+{
+    return hostmem_del(the_machine, id, err);
+}
+
 static void set_hosts(Machine *m)
 {
     the_machine = m;
@@ -69,7 +82,8 @@ static void set_hosts(Machine *m)
 
 static bool build(Cli *c, Machine *m, GError **err)
 {
-    static const MonitorHost host;
+    static const MonitorHost host = { .command_line_options = cli_command_line_options, .object_add = add_object,
+                                      .object_del = delete_object };
 
     if (!cli_start_accel(c, m, err))
         return false;

@@ -338,19 +338,25 @@ static bool add_networks(Cli *c, GError **err)
     return net_add_default(err);
 }
 
-static bool add_object(Machine *m, const char *text, GError **err)
+bool cli_object_add(Machine *m, const char *text, GError **err)
 {
-    g_autoptr(GError) local = NULL;
-    g_autoptr(Opts) o = opts_parse(text, "qom-type", &local);
+    g_autoptr(Opts) o = opts_parse(text, "qom-type", err);
     const char *type = o ? opts_get(o, "qom-type") : NULL;
 
     if (!o)
-        return error_set(err, "-object %s: %s", text, local->message);
+        return false;
     if (type && net_filter_is_type(type))
-        return net_filter_add(type, opts_get(o, "id"), o, &local) || error_set(err, "-object %s: %s", text, local->message);
+        return net_filter_add(type, opts_get(o, "id"), o, err);
     if (!type || !hostmem_is_type(type))
-        return error_set(err, "-object %s: invalid object type '%s'; '-object help' lists them", text, type ? type : "");
-    return hostmem_add(m, type, o, &local) || error_set(err, "-object %s: %s", text, local->message);
+        return error_set(err, "Parameter 'qom-type' does not accept value '%s'", type ? type : "");
+    return hostmem_add(m, type, o, err);
+}
+
+static bool add_object(Machine *m, const char *text, GError **err)
+{
+    g_autoptr(GError) local = NULL;
+
+    return cli_object_add(m, text, &local) || error_set(err, "-object %s: %s", text, local->message);
 }
 
 /* Filters come when there are netdevs to look at. */

@@ -49,6 +49,8 @@ bool cli_write_config(Cli *c, const char *file, int argc, char **argv, GError **
 void cli_print_help(void);
 /* An argument that asks for help: prints it and sets c->exit. false with err: no such device or object type. */
 CliHandler cli_help;
+/* query-command-line-options: all, or one (NULL with err: there is no such option). */
+struct json_t *cli_command_line_options(const char *option, GError **err);
 /* A line of the properties of a machine or an object. */
 void cli_print_property(const Property *p, GString *out);
 
@@ -58,4 +60,6 @@ bool cli_start_accel(Cli *c, Machine *m, GError **err);
 bool cli_backends(Cli *c, Machine *m, GError **err);
 bool cli_devices(Cli *c, Machine *m, GError **err);
 bool cli_monitors(Cli *c, Machine *m, GError **err);
+/* -object and object-add: "TYPE,id=ID,..." or JSON. */
+bool cli_object_add(Machine *m, const char *text, GError **err);
 #endif

@@ -1,4 +1,5 @@
 /* "help" as an option's argument, or among its items: what it can be told. Nothing else of the command line counts then. */
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include "chardev/char.h"
@@ -96,6 +97,36 @@ static bool help_chardev(Opts *o, GString *out)
         return false;
     chr_print_types(out);
     return true;
+}
+
+json_t *cli_command_line_options(const char *option, GError **err)
+{
+    static const struct { char c; const char *name; } types[] = { { 'b', "boolean" }, { 'n', "number" }, { 's', "string" }, { 'z', "size" } };
+    json_t *out = json_array();
+
+    for (size_t i = 0; i < G_N_ELEMENTS(tables); i++) {
+        g_auto(GStrv) p = g_strsplit(tables[i].params, " ", -1);
+        json_t *params;
+
+        if (option && *option && strcmp(option, tables[i].title))
+            continue;
+        params = json_array();
+        for (char **s = p; *s; s++) {
+            char *eq = strchr(*s, '=');
+
+            for (size_t k = 0; k < G_N_ELEMENTS(types); k++) {
+                if (types[k].c == eq[1])
+                    json_array_append_new(params, json_pack("{s:s%,s:s}", "name", *s, (size_t)(eq - *s), "type", types[k].name));
+            }
+        }
+        json_array_append_new(out, json_pack("{s:s,s:o}", "option", tables[i].title, "parameters", params));
+    }
+    if (option && *option && !json_array_size(out)) {
+        json_decref(out);
+        error_set(err, "invalid option name: %s", option);
+        return NULL;
+    }
+    return out;
 }
 
 bool cli_help(Cli *c, const char *option, const char *arg, GError **err)

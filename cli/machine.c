@@ -205,11 +205,14 @@ bool cli_set_memory(Cli *c, const char *option, const char *arg, GError **err)
         return error_set(err, "-m %s: '%s' is not a size (a number of MiB, or with a suffix K, M, G or T)", arg, size);
     if (size && !c->cfg->ram_size)
         return error_set(err, "-m %s: a machine needs memory: at least 1M", arg);
-    if (!opts_get_size(o, "maxmem", 0, &c->cfg->max_ram_size, err) || !opts_get_u64(o, "slots", 0, 256, &slots, err))
+    c->cfg->ram_size_given |= size != NULL;
+    if (!opts_get_size(o, "maxmem", 0, &c->cfg->max_ram_size, err) || !opts_get_u64(o, "slots", 0, UINT32_MAX, &slots, err))
         return false;
     c->cfg->ram_slots = slots;
     if (c->cfg->max_ram_size && c->cfg->max_ram_size < c->cfg->ram_size)
         return error_set(err, "-m %s: maxmem is less than the memory at the start", arg);
+    if (slots && !c->cfg->max_ram_size)
+        return error_set(err, "-m %s: slots specified but no max-size", arg);
     return opts_all_used(o, "-m", (const char *const[]){ "size", "slots", "maxmem", NULL }, err);
 }
 

@@ -110,7 +110,7 @@ static json_t *query_machines(Monitor *mon, json_t *args, GError **err)
     for (const MachineType *const *t = machine_types; *t; t++) {
         bool none = !(*t)->default_cpu;
         json_t *o = json_pack("{s:s,s:i,s:b,s:b,s:b}", "name", (*t)->name, "cpu-max", (int)MAX((*t)->max_cpus, 1),
-                              "hotpluggable-cpus", !none, "numa-mem-supported", !none, "deprecated", 0);
+                              "hotpluggable-cpus", !none, "numa-mem-supported", 0, "deprecated", 0);
 
         if ((*t)->alias)
             json_object_set_new(o, "alias", json_string((*t)->alias));
@@ -319,34 +319,9 @@ static void print_ramblock(Monitor *mon, json_t *args)
                    lines[i].offset, lines[i].block->size, lines[i].block->max_size);
 }
 
-static json_t *query_memory_size(Monitor *mon, json_t *args, GError **err)
-{
-    return json_pack("{s:I,s:i}", "base-memory", (json_int_t)mon_machine->cfg->ram_size, "plugged-memory", 0);
-}
-
-static void print_memory_size(Monitor *mon, json_t *args)
-{
-    mon_printf(mon, "base memory: %" PRIu64 "\nplugged memory: 0\n", mon_machine->cfg->ram_size);
-}
-
 static void print_roms(Monitor *mon, json_t *args)
 {
     SHOW(mon, machine_print_roms(mon_machine, out));
-}
-
-static void print_numa(Monitor *mon, json_t *args)
-{
-    GArray *nodes = mon_machine->cfg->numa;
-
-    mon_printf(mon, "%u nodes\n", nodes->len);
-    for (unsigned i = 0; i < nodes->len; i++) {
-        NumaNode *n = &g_array_index(nodes, NumaNode, i);
-
-        mon_printf(mon, "node %u cpus:", i);
-        for (unsigned k = 0; n->cpus && k < n->cpus->len; k++)
-            mon_printf(mon, " %u", g_array_index(n->cpus, unsigned, k));
-        mon_printf(mon, "\nnode %u size: %" PRIu64 " MB\nnode %u plugged: 0 MB\n", i, n->size >> 20, i);
-    }
 }
 
 /* ---- Devices ---- */
@@ -416,11 +391,7 @@ const MonCommand commands_info[] = {
     { "info tlb", .params = "", .help = "show virtual to physical memory mappings", .print = print_tlb },
     { "info mtree", "flatview:-f", "[-f]", "show memory tree (-f: dump flat view for address spaces)", .print = print_mtree },
     { "info ramblock", .params = "", .help = "Display system ramblock information", .print = print_ramblock },
-    { "info memory_size_summary", .params = "", .help = "show the amount of initially allocated and present hotpluggable (if enabled) "
-      "memory in bytes.", .qmp = "query-memory-size-summary", .out = "{base-memory:size *plugged-memory:size}",
-      .run = query_memory_size, .print = print_memory_size },
     { "info roms", .params = "", .help = "show roms", .print = print_roms },
-    { "info numa", .params = "", .help = "show NUMA information", .print = print_numa },
     { "info qtree", .params = "", .help = "show device tree", .print = print_qtree },
     { "info qdm", .params = "", .help = "show qdev device model list", .print = print_qdm },
     { "info history", .params = "", .help = "show the command line history", .print = print_history },

@@ -157,7 +157,8 @@ const MonCommand commands_misc[] = {
     { "gdbserver", "device:str?", "[device]", "start gdbserver on given device (default 'tcp::1234'), stop with 'none'", .print = gdbserver,
       .present = has_gdbserver },
     { "object_add", "opts:line", "[qom-type=]type,id=str[,prop=value][,...]", "create QOM object", .qmp = "object-add",
-      .in = "{qom-type:<iothread|memory-backend-file|memory-backend-memfd|memory-backend-ram|rng-random|secret> id:str ...}",
+      .in = "{qom-type:<filter-buffer|filter-dump|filter-mirror|filter-redirector|"
+      "memory-backend-file|memory-backend-memfd|memory-backend-ram> id:str ...}",
       .run = add_object, .print = hmp_object_add, .present = has_object },
     { "object_del", "id:str", "id", "destroy QOM object", .qmp = "object-del", .in = "{id:str}", .run = del_object,
       .present = has_object },

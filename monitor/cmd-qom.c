@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include "hw/core/hostmem.h"
 #include "hw/core/machine.h"
 #include "monitor/monitor-int.h"
 
@@ -32,15 +33,23 @@ static bool is_bool(const Property *p)
     return p->kind == PROP_BOOL || p->kind == PROP_BIT || p->kind == PROP_BIT64;
 }
 
-static json_t *describe(const Property *p)
+/* defaults: with the default value, as of a device. */
+static json_t *describe(const Property *p, bool defaults)
 {
-    json_t *o = json_pack("{s:s,s:s}", "name", p->name, "type", type_name(p));
+    json_t *o = json_pack("{s:s,s:s}", "name", p->name, "type", type_name(p)), *v;
+    const char *help = property_help(p);
 
-    if (p->help)
-        json_object_set_new(o, "description", json_string(p->help));
-    if (is_bool(p))
+    if (*help)
+        json_object_set_new(o, "description", json_string(help));
+    if (!defaults || !strcmp(p->name, "bootindex"))
+        return o;
+    if (p->def_text) {
+        v = *p->def_text ? json_loads(p->def_text, JSON_DECODE_ANY, NULL) : NULL;
+        if (v)
+            json_object_set_new(o, "default-value", v);
+    } else if (is_bool(p))
         json_object_set_new(o, "default-value", json_boolean(p->def));
-    else if (is_number(p) && p->kind != PROP_DEVFN)
+    else if (is_number(p) && (!p->type_name || strcmp(p->type_name, "none")))
         json_object_set_new(o, "default-value", json_integer(p->kind == PROP_U32 || p->kind == PROP_SIZE32 ? (uint32_t)p->def : p->def));
     else if (p->kind == PROP_ENUM)
         json_object_set_new(o, "default-value", json_string(p->names[p->def]));
@@ -49,12 +58,18 @@ static json_t *describe(const Property *p)
     return o;
 }
 
-static void list_type_props(const DeviceType *t, json_t *a)
+static void list_props(const Property *p, json_t *a, bool defaults)
 {
-    for (; t; t = t->parent) {
-        for (const Property *p = t->props; p && p->name; p++)
-            json_array_append_new(a, describe(p));
+    for (; p && p->name; p++) {
+        if (!p->no_help)
+            json_array_append_new(a, describe(p, defaults));
     }
+}
+
+static void list_type_props(const DeviceType *t, json_t *a, bool defaults)
+{
+    for (; t; t = t->parent)
+        list_props(t->props, a, defaults);
 }
 
 static const Property *find_prop(const DeviceType *t, const char *name)
@@ -79,7 +94,7 @@ static json_t *device_list_properties(Monitor *mon, json_t *args, GError **err)
         return NULL;
     }
     a = json_array();
-    list_type_props(t, a);
+    list_type_props(t, a, true);
     return a;
 }
 
@@ -101,14 +116,16 @@ static json_t *qom_list_properties(Monitor *mon, json_t *args, GError **err)
     const MachineType *m = machine_of_type(name);
     json_t *a;
 
-    if (!t && !m) {
+    bool memory = hostmem_is_type(name);
+
+    if (!t && !m && !memory) {
         error_set_class(err, ERR_DEVICE_NOT_FOUND, "Class '%s' not found", name);
         return NULL;
     }
     a = json_array();
-    list_type_props(t, a);
-    for (const Property *p = m ? m->props : NULL; p && p->name; p++)
-        json_array_append_new(a, describe(p));
+    json_array_append_new(a, json_pack("{s:s,s:s}", "name", "type", "type", "string"));
+    list_type_props(t, a, false);
+    list_props(memory ? hostmem_props(name) : m ? m->props : NULL, a, false);
     return a;
 }
 
@@ -117,13 +134,29 @@ static void list_type(json_t *a, const char *name, const char *parent)
     json_array_append_new(a, json_pack("{s:s,s:s}", "name", name, "parent", parent));
 }
 
+/* Stock QEMU has a type for what plugs into each kind of bus. */
+static const char *parent_of(const DeviceType *t)
+{
+    static const struct { const char *bus, *parent; } kinds[] = { { "ISA", "isa-device" }, { "IDE", "ide-device" } };
+
+    if (t->parent)
+        return t->parent->name;
+    if (g_str_has_suffix(t->name, "-x86_64-cpu"))
+        return "x86_64-cpu";
+    for (unsigned i = 0; t->bus && i < G_N_ELEMENTS(kinds); i++) {
+        if (!strcmp(t->bus, kinds[i].bus))
+            return kinds[i].parent;
+    }
+    return "device";
+}
+
 static json_t *qom_list_types(Monitor *mon, json_t *args, GError **err)
 {
     const char *implements = arg_str(args, "implements");
     json_t *a = json_array();
 
     for (const DeviceType *const *t = device_types; *t; t++) {
-        const char *parent = (*t)->parent ? (*t)->parent->name : "device";
+        const char *parent = parent_of(*t);
 
         if (!implements || !strcmp(implements, "device") || !strcmp(implements, (*t)->name) || !strcmp(implements, parent))
             list_type(a, (*t)->name, parent);
@@ -133,6 +166,10 @@ static json_t *qom_list_types(Monitor *mon, json_t *args, GError **err)
 
         if (!implements || !strcmp(implements, "machine") || !strcmp(implements, name))
             list_type(a, name, "machine");
+    }
+    for (const char *const *t = hostmem_types; *t; t++) {
+        if (!implements || !strcmp(implements, "memory-backend") || !strcmp(implements, *t) || !strcmp(implements, "user-creatable"))
+            list_type(a, *t, "memory-backend");
     }
     return a;
 }
@@ -206,16 +243,21 @@ static json_t *qom_list(Monitor *mon, json_t *args, GError **err)
     return l.out;
 }
 
-static json_t *value_of(Device *d, const Property *p, GError **err)
+json_t *qom_value(Device *d, const Property *p, GError **err)
 {
+    static const char *const numbers[] = { "int", "uint64", NULL };
     g_autofree char *s = device_get(d, p->name, err);
 
     if (!s)
         return NULL;
-    if (is_bool(p))
+    if (is_bool(p) || (p->kind == PROP_CUSTOM && p->type_name && !strcmp(p->type_name, "bool")))
         return json_boolean(!strcmp(s, "true") || !strcmp(s, "on"));
-    if (is_number(p) && g_ascii_isdigit(s[*s == '-']) && strspn(s + (*s == '-'), "0123456789") == strlen(s + (*s == '-')))
-        return json_integer(p->kind == PROP_U64 ? (json_int_t)g_ascii_strtoull(s, NULL, 10) : g_ascii_strtoll(s, NULL, 10));
+    if (is_number(p) || (p->kind == PROP_CUSTOM && p->type_name && g_strv_contains(numbers, p->type_name))) {
+        const char *digits = s + (*s == '-');
+
+        if (*digits && strspn(digits, "0123456789") == strlen(digits))
+            return json_integer(p->kind == PROP_U64 ? (json_int_t)g_ascii_strtoull(s, NULL, 10) : g_ascii_strtoll(s, NULL, 10));
+    }
     return json_string(s);
 }
 
@@ -232,7 +274,7 @@ static json_t *qom_get(Monitor *mon, json_t *args, GError **err)
     else if (!strcmp(name, "type"))
         return json_string(is_machine ? machine : d ? d->type->name : "container");
     else if (p)
-        return value_of(d, p, err);
+        return qom_value(d, p, err);
     else
         error_set(err, "Property '%s.%s' not found", is_machine ? machine : d ? d->type->name : "container", name);
     return NULL;

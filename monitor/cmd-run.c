@@ -139,6 +139,29 @@ static void complete_watchdog(int nb, const char *begun, CompleteAdd *add, void 
         complete_from(qmp_enum("WatchdogAction"), begun, add, opaque);
 }
 
+static void boot_set(Monitor *mon, json_t *args)
+{
+    const char *order = arg_str(args, "bootdevice");
+    GError *err = NULL;
+    unsigned seen = 0;
+
+    for (const char *s = order; *s && !err; s++) {
+        if (*s < 'a' || *s > 'p')
+            error_set(&err, "Invalid boot device '%c'", *s);
+        else if (seen >> (*s - 'a') & 1)
+            error_set(&err, "Boot device '%c' was given twice", *s);
+        else
+            seen |= 1u << (*s - 'a');
+    }
+    if (!err && !mon_machine->type->set_boot_order)
+        error_set(&err, "no function defined to set boot device list for this architecture");
+    if (!err && mon_machine->type->set_boot_order(mon_machine, order, &err))
+        mon_printf(mon, "boot device list now set to %s\n", order);
+    else
+        mon_printf(mon, "%s\n", err->message);
+    g_clear_error(&err);
+}
+
 const MonCommand commands_run[] = {
     { "cont|c", .params = "", .help = "resume emulation", .qmp = "cont", .run = run_cont },
     { "stop|s", .params = "", .help = "stop emulation", .qmp = "stop", .run = run_stop },
@@ -146,6 +169,7 @@ const MonCommand commands_run[] = {
     { "system_powerdown", .params = "", .help = "send system power down event", .qmp = "system_powerdown", .run = run_powerdown },
     { "system_wakeup", .params = "", .help = "wakeup guest from suspend", .qmp = "system_wakeup", .run = run_wakeup },
     { "quit|q", .params = "", .help = "quit the emulator", .qmp = "quit", .run = run_quit, .flags = CMD_PRECONFIG },
+    { "boot_set", "bootdevice:str", "bootdevice", "define new values for the boot device list", .print = boot_set },
     { "nmi", .params = "", .help = "inject an NMI", .qmp = "inject-nmi", .run = run_nmi },
     { "info status", .params = "", .help = "show the current VM status (running|paused)", .qmp = "query-status",
       .out = "StatusInfo", .run = query_status, .print = print_status, .flags = CMD_PRECONFIG },

@@ -2,8 +2,8 @@
 #include "monitor/monitor-int.h"
 
 const MonCommand *const command_tables[] = {
-    commands_misc, commands_run, commands_info, commands_mem, commands_char, commands_block, commands_device, commands_ui,
-    commands_net, commands_qom, commands_migrate, commands_vnc, NULL,
+    commands_misc, commands_run, commands_info, commands_cpu, commands_memory, commands_mem, commands_char, commands_block,
+    commands_device, commands_ui, commands_net, commands_qom, commands_migrate, commands_vnc, NULL,
 };
 
 void foreach_command(bool (*fn)(const MonCommand *c, void *opaque), void *opaque)

@@ -1,6 +1,7 @@
 /* Inside the monitor: its state, the command table, arguments. */
 #ifndef MONITOR_MONITOR_INT_H
 #define MONITOR_MONITOR_INT_H
+#include "hw/core/device.h"
 #include "accel/accel.h"
 #include "monitor/json-stream.h"
 #include "monitor/monitor.h"
@@ -52,8 +53,11 @@ typedef struct MonCommand {
 void foreach_command(bool (*fn)(const MonCommand *c, void *opaque), void *opaque);
 
 /* Tables end with an empty row. */
-extern const MonCommand commands_run[], commands_info[], commands_mem[], commands_char[], commands_block[], commands_device[],
-    commands_ui[], commands_net[], commands_misc[], commands_qom[], commands_migrate[], commands_vnc[];
+extern const MonCommand commands_run[], commands_info[], commands_memory[], commands_mem[], commands_char[], commands_block[],
+    commands_cpu[], commands_device[], commands_ui[], commands_net[], commands_misc[], commands_qom[], commands_migrate[],
+    commands_vnc[];
+/* A device's property as JSON; NULL with err. */
+json_t *qom_value(Device *d, const Property *p, GError **err);
 extern const MonCommand *const command_tables[]; /* NULL-terminated */
 typedef struct QmpEvent { const char *name, *data; } QmpEvent;
 extern const QmpEvent qmp_events[];

@@ -22,6 +22,9 @@ const QmpTypeRow qmp_types[] = {
     { "CpuInstanceProperties", "{*node-id:int *socket-id:int *die-id:int *cluster-id:int *core-id:int *thread-id:int}" },
     { "CpuInfoFast", "{cpu-index:int qom-path:str thread-id:int *props:CpuInstanceProperties target:SysEmuTarget}" },
     { "HotpluggableCPU", "{type:str vcpus-count:int props:CpuInstanceProperties *qom-path:str}" },
+    { "CpuDefinitionInfo", "{name:str *migration-safe:bool static:bool *unavailable-features:[str] typename:str *alias-of:str "
+      "deprecated:bool}" },
+    { "CpuModelInfo", "{name:str *props:any}" },
     { "ObjectPropertyInfo", "{name:str type:str *description:str *default-value:any}" },
     { "CommandLineParameterType", "<string|boolean|number|size>" },
     { "CommandLineOptionInfo", "{option:str parameters:[{name:str type:CommandLineParameterType *help:str *default:str}]}" },

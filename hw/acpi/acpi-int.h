@@ -102,6 +102,30 @@ void acpi_cpuhp_set_modern(AcpiCpuHp *s, bool on);
 /* A CPU came, or is asked to go; false: the guest uses the legacy interface, which has no way to say so. */
 bool acpi_cpuhp_event(AcpiCpuHp *s, uint32_t apic_id, bool removing);
 
+/* ---- Memory hot-plug registers (QEMU's docs/specs/acpi_mem_hotplug) ---- */
+
+#define MEMHP_MAX 256
+typedef struct AcpiMemHp {
+    uint32_t selector;
+    struct AcpiMemStatus {
+        bool is_enabled, is_inserting;
+        uint32_t ost_event, ost_status;
+    } devs[MEMHP_MAX];
+
+    AcpiDimm slots[MEMHP_MAX];
+    uint32_t count;                     /* 0: the machine has no slots, and no registers */
+    Device *dev;
+    Region io;
+} AcpiMemHp;
+
+extern const StateTable acpi_memhp_state;
+void acpi_memhp_init(AcpiMemHp *s, Device *d, unsigned slots);
+void acpi_memhp_fini(AcpiMemHp *s);
+/* false: there is no such slot. tell: the guest is to find it as new. */
+bool acpi_memhp_plug(AcpiMemHp *s, unsigned slot, const AcpiDimm *d, bool tell);
+bool acpi_memhp_ask(AcpiMemHp *s, unsigned slot);
+void acpi_memhp_gone(AcpiMemHp *s, unsigned slot);
+
 /* The event ACPI_DEVICE_OST: what the guest's _OST said of a slot. d, its device, may be NULL. */
 void acpi_ost_event(Machine *m, const Device *d, const char *type, unsigned slot, uint32_t source, uint32_t status);
 #endif

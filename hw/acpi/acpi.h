@@ -15,6 +15,8 @@ typedef enum AcpiEvent {
 #define ACPI_GPE0_LEN 4
 #define ACPI_PCIHP_PORT 0xae00
 #define ACPI_PCIHP_LEN 0x18
+#define ACPI_MEMHP_PORT 0x0a00
+#define ACPI_MEMHP_LEN 0x18
 #define ACPI_CPUHP_PORT 0xaf00
 #define ACPI_CPUHP_LEN 0x0c             /* 0x20 until the guest chooses the modern interface */
 
@@ -26,6 +28,11 @@ Device *piix4_pm_create(PciBus *b, unsigned devfn, uint16_t smbus_port, LineSink
 void piix4_pm_set_cpus(Device *pm, const uint32_t *apic_ids, unsigned n);
 /* A CPU came (device_add), or shall go (device_del): tells the guest. false: the guest has not yet set up what it takes. */
 bool piix4_pm_cpu_event(Device *pm, uint32_t apic_id, bool removing);
+/* A memory module in a slot: it was plugged in; it shall go (device_del); it has gone. false: there is no such slot. */
+typedef struct AcpiDimm { uint64_t addr, size; uint32_t node; bool removing; Device *dimm; } AcpiDimm;
+bool piix4_pm_dimm_plugged(Device *pm, unsigned slot, const AcpiDimm *d);
+bool piix4_pm_dimm_request(Device *pm, unsigned slot);
+void piix4_pm_dimm_gone(Device *pm, unsigned slot);
 /* Raises a general-purpose event (no effect on a machine without power management). */
 void acpi_send_event(Machine *m, AcpiEvent ev);
 #endif

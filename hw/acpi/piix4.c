@@ -6,8 +6,7 @@
  *
  * With smm-enabled port 0xb2 changes between APM and ACPI mode, and raises SMIs.
  *
- * Not modelled: SMIs from other sources, device monitors, clock throttling, general-purpose I/O,
- * hot-plug of memory.
+ * Not modelled: SMIs from other sources, device monitors, clock throttling, general-purpose I/O.
  */
 #include "hw/acpi/acpi-int.h"
 #include "hw/acpi/pm-smbus.h"
@@ -26,7 +25,7 @@ typedef struct Piix4Pm {
     uint8_t apmc, apms;
     PmSmbus smb;
     AcpiPciHp pcihp;
-    uint32_t memhp_selector;
+    AcpiMemHp memhp;
     AcpiCpuHp cpuhp;
 
     Line smi;
@@ -163,6 +162,7 @@ static bool piix4_realize(Device *d, GError **err)
     map_smbus(s);
     acpi_pcihp_init(&s->pcihp, d, &s->acpi, pci_bus_of(&s->pci), s->bridge_hotplug, s->root_hotplug);
     acpi_cpuhp_init(&s->cpuhp, d);
+    acpi_memhp_init(&s->memhp, d, m->cfg && s->memory_hotplug ? m->cfg->ram_slots : 0);
     machine_observe_powerdown(m, power_button, s);
     machine_observe_wakeup(m, woken, s);
     machine_observe_ready(m, show_resources, s);
@@ -173,6 +173,7 @@ static void piix4_unrealize(Device *d)
 {
     Piix4Pm *s = DEVICE(d, Piix4Pm);
 
+    acpi_memhp_fini(&s->memhp);
     acpi_cpuhp_fini(&s->cpuhp);
     acpi_pcihp_fini(&s->pcihp);
     pm_smbus_fini(&s->smb);
@@ -202,7 +203,7 @@ static bool piix4_before_load(void *obj, GError **err)
 {
     Piix4Pm *s = obj;
 
-    s->memhp_selector = 0;
+    s->memhp.selector = 0;
     acpi_cpuhp_set_modern(&s->cpuhp, false);
     return true;
 }
@@ -254,7 +255,7 @@ static bool cpuhp_before_load(void *obj, GError **err)
 
 static const StateTable memhp_state = {
     .name = "piix4_pm/memhp", .version = 1, .min_version = 1, .needed = memhp_needed,
-    .fields = (const Field[]){ FIELD(Piix4Pm, memhp_selector, .name = "selector"), {0} },
+    .fields = (const Field[]){ STRUCT(Piix4Pm, memhp, &acpi_memhp_state, .name = "acpi_memory_hotplug"), {0} },
 };
 
 static const StateTable cpuhp_state = {
@@ -331,6 +332,32 @@ bool piix4_pm_cpu_event(Device *pm, uint32_t apic_id, bool removing)
         return false;
     acpi_regs_gpe(&s->acpi, ACPI_EVENT_CPU_HOTPLUG);
     return true;
+}
+
+bool piix4_pm_dimm_plugged(Device *pm, unsigned slot, const AcpiDimm *d)
+{
+    Piix4Pm *s = DEVICE(pm, Piix4Pm);
+
+    if (!acpi_memhp_plug(&s->memhp, slot, d, d->dimm->hotplugged))
+        return false;
+    if (d->dimm->hotplugged)
+        acpi_regs_gpe(&s->acpi, ACPI_EVENT_MEM_HOTPLUG);
+    return true;
+}
+
+bool piix4_pm_dimm_request(Device *pm, unsigned slot)
+{
+    Piix4Pm *s = DEVICE(pm, Piix4Pm);
+
+    if (!acpi_memhp_ask(&s->memhp, slot))
+        return false;
+    acpi_regs_gpe(&s->acpi, ACPI_EVENT_MEM_HOTPLUG);
+    return true;
+}
+
+void piix4_pm_dimm_gone(Device *pm, unsigned slot)
+{
+    acpi_memhp_gone(&DEVICE(pm, Piix4Pm)->memhp, slot);
 }
 
 void acpi_ost_event(Machine *m, const Device *d, const char *type, unsigned slot, uint32_t source, uint32_t status)

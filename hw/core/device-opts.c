@@ -10,7 +10,7 @@
 static const char *const categories[] = {
     [CAT_MISC] = "Misc", [CAT_BRIDGE] = "Controller/Bridge/Hub", [CAT_USB] = "USB", [CAT_STORAGE] = "Storage",
     [CAT_NETWORK] = "Network", [CAT_INPUT] = "Input", [CAT_DISPLAY] = "Display", [CAT_SOUND] = "Sound", [CAT_CPU] = "CPU",
-    [CAT_WATCHDOG] = "Watchdog",
+    [CAT_WATCHDOG] = "Watchdog", [CAT_NONE] = "Uncategorized",
 };
 
 /* ---- Help ---- */
@@ -35,7 +35,7 @@ static void print_type(const DeviceType *t, GString *out)
 void device_list_help(GString *out)
 {
     static const DeviceCategory order[] = { CAT_BRIDGE, CAT_USB, CAT_STORAGE, CAT_NETWORK, CAT_INPUT, CAT_DISPLAY,
-                                            CAT_SOUND, CAT_MISC, CAT_CPU, CAT_WATCHDOG };
+                                            CAT_SOUND, CAT_MISC, CAT_CPU, CAT_WATCHDOG, CAT_NONE };
 
     for (size_t c = 0; c < G_N_ELEMENTS(order); c++) {
         g_autoptr(GPtrArray) types = g_ptr_array_new();
@@ -85,10 +85,15 @@ static const char *stock_help(const Property *p)
     }
 }
 
+const char *property_help(const Property *p)
+{
+    return p->help ? p->help : stock_help(p);
+}
+
 static void prop_help(const Property *p, GString *out)
 {
     g_autofree char *head = g_strdup_printf("%s=<%s>", p->name, prop_type_name(p));
-    const char *help = p->help ? p->help : stock_help(p);
+    const char *help = property_help(p);
     g_autofree char *def = p->def_text && *p->def_text ? g_strdup(p->def_text) : NULL;
 
     switch (p->def_text ? PROP_STR : p->kind) {

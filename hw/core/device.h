@@ -130,6 +130,7 @@ typedef struct InfoRow {
 
 typedef enum DeviceCategory {
     CAT_MISC, CAT_BRIDGE, CAT_USB, CAT_STORAGE, CAT_NETWORK, CAT_INPUT, CAT_DISPLAY, CAT_SOUND, CAT_CPU, CAT_WATCHDOG,
+    CAT_NONE,
 } DeviceCategory;
 
 struct DeviceType {
@@ -245,6 +246,7 @@ Bus *bus_find(Machine *m, const char *name);                        /* "pci.0", 
 
 /* -device/device_add: "e1000,id=n1,netdev=n0" or JSON; prints help for "help" and "TYPE,help" (returns NULL, no err). */
 Device *device_add_opts(Machine *m, const char *opts, bool hotplug, GError **err);
+const char *property_help(const Property *p);                       /* its description there; "": none */
 void device_list_help(GString *out);                                /* -device help */
 bool device_type_help(const char *type, GString *out, GError **err); /* -device TYPE,help */
 void device_print_tree(Machine *m, GString *out);                   /* info qtree */

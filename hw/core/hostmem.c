@@ -154,6 +154,10 @@ RamBlock *hostmem_take(Machine *m, const char *id, GError **err)
         error_set(err, "memory backend %s is used multiple times. Each backend can be used only once.", id);
         return NULL;
     }
+    if (b->ram) {
+        b->used = true;
+        return b->ram;
+    }
     r = ram_block_new(m, id, b->size, 0, err);
     if (!r)
         return NULL;
@@ -162,7 +166,28 @@ RamBlock *hostmem_take(Machine *m, const char *id, GError **err)
         return NULL;
     }
     b->used = true;
+    b->ram = r;
     return r;
+}
+
+void hostmem_release(MemBackend *b)
+{
+    b->used = false;
+}
+
+bool hostmem_del(Machine *m, const char *id, GError **err)
+{
+    MemBackend *b = hostmem_find(m, id);
+
+    if (!b)
+        return error_set(err, "object '%s' not found", id);
+    if (b->used)
+        return error_set(err, "object '%s' is in use, can not be deleted", id);
+    if (b->ram)
+        region_free_ram(m, b->ram);
+    g_ptr_array_remove(m->mem_backends, b);
+    backend_free(b);
+    return true;
 }
 
 bool hostmem_prealloc(RamBlock *b, GError **err)

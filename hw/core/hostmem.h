@@ -12,6 +12,7 @@ typedef struct MemBackend {
     int fd;                 /* of a file; -1: none */
     uint64_t size;
     bool share, prealloc, used;
+    RamBlock *ram;                      /* once it was taken; stays until object_del */
 } MemBackend;
 
 /* Is this -object type one of ours? */
@@ -22,6 +23,10 @@ const Property *hostmem_props(const char *type);
 /* Takes an -object's options (qom-type is already known); the memory itself is made by hostmem_take. */
 bool hostmem_add(Machine *m, const char *type, Opts *o, GError **err);
 MemBackend *hostmem_find(Machine *m, const char *id);
+/* object_del: false with err when it is in use, or not there. */
+bool hostmem_del(Machine *m, const char *id, GError **err);
+/* Its user (a memory module) has gone. */
+void hostmem_release(MemBackend *b);
 /* Its RAM block, named as the back-end; each can be taken once. */
 RamBlock *hostmem_take(Machine *m, const char *id, GError **err);
 /* Touches all pages, so that the guest never waits for one. false with err: there is not that much memory. */

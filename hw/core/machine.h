@@ -21,6 +21,7 @@ typedef struct MachineConfig {
     char *type;                         /* -machine TYPE */
     uint64_t ram_size, max_ram_size;    /* -m size,maxmem= */
     unsigned ram_slots;
+    bool ram_size_given;
     struct { unsigned cpus, sockets, dies, cores, threads, max_cpus; } smp;
     char *cpu;                          /* -cpu text, or NULL */
     char *bios;                         /* -bios */
@@ -68,6 +69,7 @@ typedef struct MachineType {
     bool (*plugged)(Machine *m, Device *d, GError **err);
     bool (*request_unplug)(Machine *m, Device *d, GError **err);
     void (*unplugged)(Machine *m, Device *d);   /* about to be freed */
+    bool (*set_boot_order)(Machine *m, const char *order, GError **err);    /* the monitor's boot_set */
     void (*nmi)(Machine *m);                    /* the monitor's nmi, a watchdog's inject-nmi */
     void (*ioapic_eoi)(Machine *m, unsigned vector);    /* kernel-irqchip=split */
 } MachineType;

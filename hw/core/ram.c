@@ -11,11 +11,12 @@
 #include "util/error.h"
 
 #define HUGE_PAGE (2ull << 20)
+#define LARGE (32ull << 20)             /* the guest's own memory; a table's few pages should not become a huge one */
 
 /* Large blocks start on a huge page, so that the host may use them. */
 static void *reserve(uint64_t size)
 {
-    uint64_t slack = size >= HUGE_PAGE ? HUGE_PAGE : 0;
+    uint64_t slack = size >= LARGE ? HUGE_PAGE : 0;
     uint8_t *p = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *q;
 
     if (p == MAP_FAILED || !slack)

@@ -53,13 +53,14 @@ static void drop(GByteArray *out[3])
         g_byte_array_unref(out[i]);
 }
 
-/* Length without the zeros at the end: pages of them need not be touched. */
+/* Length without most of the zeros at the end: pages of them need not be touched. */
 static size_t used_length(const GByteArray *b)
 {
+    static const uint8_t zeros[512];
     size_t n = b->len;
 
-    while (n && !b->data[n - 1])
-        n--;
+    while (n >= sizeof zeros && !memcmp(b->data + n - sizeof zeros, zeros, sizeof zeros))
+        n -= sizeof zeros;
     return n;
 }
 

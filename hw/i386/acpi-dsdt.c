@@ -1,12 +1,13 @@
 /*
- * The DSDT of a PC: the compiled part (dsdt.asl) and what depends on the machine: CPUs, PCI windows and slots, ISA
- * devices, sleep states.
+ * The DSDT of a PC: the compiled part (dsdt.asl) and what depends on the machine: CPUs, memory modules, PCI windows and
+ * slots, ISA devices, sleep states.
  *
- * Not made: memory hot-plug, TPM, IPMI.
+ * Not made: TPM, IPMI.
  */
 #include "hw/acpi/aml.h"
 #include "hw/i386/acpi-int.h"
 #include "hw/i386/dsdt-hpet.aml.h"
+#include "hw/i386/dsdt-memhp.aml.h"
 #include "hw/i386/dsdt.aml.h"
 
 /* The code of a compiled table without its header and without the If (0) block that iasl begins with: the externals. */
@@ -81,6 +82,51 @@ static void put_cpus(Aml *a, const AcpiFacts *f)
     aml_begin_method(a, "CTFY", 2, false);
     for (unsigned i = 0; i < f->n_cpus; i++) {
         g_snprintf(name, sizeof name, "C%03X", i & 0xfff);
+        aml_begin_if_arg_equal(a, 0, i);
+        aml_notify_arg(a, name, 1);
+        aml_end(a);
+    }
+    aml_end(a);
+    aml_end(a);
+}
+
+/* ---- Memory modules ---- */
+
+/* Method (name, args) { Return (target (slot, args...)) } */
+static void put_slot_method(Aml *a, const char *name, unsigned args, const char *target, unsigned slot, bool value)
+{
+    aml_begin_method(a, name, args, true);
+    if (value)
+        aml_return(a);
+    aml_path(a, target);
+    aml_int(a, slot);
+    if (args == 3)
+        aml_raw(a, (const uint8_t[]){ AML_ARG0, AML_ARG0 + 1, AML_ARG0 + 2 }, 3);
+    aml_end(a);
+}
+
+static void put_modules(Aml *a, const AcpiFacts *f)
+{
+    char name[8];
+
+    aml_begin_scope(a, "\\_SB.MHPC");
+    aml_name_int(a, "MMAX", f->mem_slots);
+    for (unsigned i = 0; i < f->mem_slots; i++) {
+        g_snprintf(name, sizeof name, "MP%02X", i & 0xff);
+        aml_begin_device(a, name);
+        aml_name_eisa(a, "_HID", "PNP0C80");
+        g_snprintf(name, sizeof name, "0x%02X", i & 0xff);
+        aml_name_string(a, "_UID", name);
+        put_slot_method(a, "_STA", 0, "MSTA", i, true);
+        put_slot_method(a, "_CRS", 0, "MCRS", i, true);
+        put_slot_method(a, "_PXM", 0, "MPXM", i, true);
+        put_slot_method(a, "_OST", 3, "MSTS", i, false);
+        put_slot_method(a, "_EJ0", 1, "MEJX", i, false);
+        aml_end(a);
+    }
+    aml_begin_method(a, "MTFY", 2, false);
+    for (unsigned i = 0; i < f->mem_slots; i++) {
+        g_snprintf(name, sizeof name, "MP%02X", i & 0xff);
         aml_begin_if_arg_equal(a, 0, i);
         aml_notify_arg(a, name, 1);
         aml_end(a);
@@ -399,6 +445,10 @@ void acpi_dsdt_code(GByteArray *b, const AcpiFacts *f)
     if (f->hpet)
         acpi_append_code(b, aml_dsdt_hpet, sizeof aml_dsdt_hpet);
     put_cpus(&a, f);
+    if (f->mem_slots) {
+        acpi_append_code(b, aml_dsdt_memhp, sizeof aml_dsdt_memhp);
+        put_modules(&a, f);
+    }
     put_windows(&a, f);
     if (f->s3)
         put_sleep(&a, "\\_S3", 1);

@@ -206,7 +206,9 @@ static void put_hpet(Build *t)
     end_table(t, true);
 }
 
-static void put_srat_memory(Build *t, uint64_t base, uint64_t size, unsigned node, bool enabled)
+enum { SRAT_ENABLED = 1, SRAT_HOTPLUG = 2 };
+
+static void put_srat_memory(Build *t, uint64_t base, uint64_t size, unsigned node, unsigned flags)
 {
     le(t->b, 1 | 40 << 8, 2);
     le(t->b, node, 4);
@@ -214,7 +216,7 @@ static void put_srat_memory(Build *t, uint64_t base, uint64_t size, unsigned nod
     le(t->b, base, 8);
     le(t->b, size, 8);
     le(t->b, 0, 4);
-    le(t->b, enabled, 4);
+    le(t->b, flags, 4);
     le(t->b, 0, 8);
 }
 
@@ -247,13 +249,13 @@ static unsigned put_srat_range(Build *t, uint64_t base, uint64_t size, unsigned 
 
     if (base < hole_end && end > hole) {
         if (base < hole) {
-            put_srat_memory(t, base, hole - base, node, true);
+            put_srat_memory(t, base, hole - base, node, SRAT_ENABLED);
             n++;
         }
         base = hole_end;
     }
     if (end > base) {
-        put_srat_memory(t, base, end - base, node, true);
+        put_srat_memory(t, base, end - base, node, SRAT_ENABLED);
         n++;
     }
     return n;
@@ -277,13 +279,15 @@ static void put_srat(Build *t)
             entries += put_srat_range(t, next, low, i);
         next += low;
         if (size > low) {
-            put_srat_memory(t, f->above_4g_start + (next - f->ram_below_4g), size - low, i, true);
+            put_srat_memory(t, f->above_4g_start + (next - f->ram_below_4g), size - low, i, SRAT_ENABLED);
             next += size - low;
             entries++;
         }
     }
     for (; entries < f->n_nodes + 2; entries++)
-        put_srat_memory(t, 0, 0, 0, false);
+        put_srat_memory(t, 0, 0, 0, 0);
+    if (f->mem_slots)
+        put_srat_memory(t, f->dimm_base, f->dimm_size, MAX(f->n_nodes, 1) - 1, SRAT_ENABLED | SRAT_HOTPLUG);
     end_table(t, true);
 }
 

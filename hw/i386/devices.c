@@ -20,7 +20,7 @@ const DeviceType *const device_types[] = {
 };
 
 extern const MachineType machine_pc;
-static const MachineType machine_none = { .name = "none", .desc = "empty machine", .max_cpus = 1 };
+static const MachineType machine_none = { .name = "none", .desc = "empty machine", .max_cpus = 1, .default_ram_id = "ram" };
 
 const MachineType *const machine_types[] = {
     &machine_pc,

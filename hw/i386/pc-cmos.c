@@ -5,6 +5,7 @@
  */
 #include <string.h>
 #include "hw/i386/pc-int.h"
+#include "util/error.h"
 #include "hw/ide/ide.h"
 #include "hw/timer/timer.h"
 
@@ -117,6 +118,14 @@ void pc_cmos_init(Pc *pc)
     if (floppies)
         equipment |= EQUIP_FLOPPY | (floppies - 1) << 6;
     rtc_set_cmos(pc->rtc, EQUIPMENT, equipment);
+}
+
+bool pc_set_boot_order(Machine *m, const char *order, GError **err)
+{
+    if (strlen(order) > 3)
+        return error_set(err, "Too many boot devices for PC");
+    put_boot_order(pc_of(m), order);
+    return true;
 }
 
 /* After the first boot -boot once= has had its day. */

@@ -7,10 +7,24 @@
 #include "hw/nvram/fw_cfg.h"
 #include "hw/pci/pci.h"
 
+/* A memory module (pc-dimm.c). */
+typedef struct PcDimm {
+    Device dev;
+    uint64_t addr;                      /* guest-physical; 0: to be chosen */
+    uint32_t node;
+    int32_t slot;                       /* -1: to be chosen */
+    struct MemBackend *backend;
+    bool told;                          /* ACPI's registers show it */
+    Region region;
+} PcDimm;
+extern const DeviceType pc_dimm_type;
+
 typedef struct Pc {
     Machine *machine;
     Region ram, bios, isa_bios, option_roms, port80, portf0;
     uint64_t below_4g, above_4g;
+    Region dimms;                       /* "device-memory": where modules go, at dimm_base; size 0: there are no slots */
+    uint64_t dimm_base, dimm_size;
     PciBus *pci;
     IsaBus *isa;
     Device *pic, *ioapic, *pit, *rtc, *kbc, *ide, *pm, *hpet, *fdc;
@@ -36,11 +50,16 @@ LineSink *pc_gsi_sink(void);
 /* pc-memory.c: RAM layout and the BIOS. */
 bool pc_memory_init(Pc *pc, GError **err);
 bool pc_firmware_init(Pc *pc, GError **err);
+/* What all modules together may have. */
+static inline uint64_t pc_dimm_total(Machine *m) { return m->cfg->max_ram_size ? m->cfg->max_ram_size - m->cfg->ram_size : 0; }
+/* pc-dimm.c: chooses or checks its slot and address. */
+bool pc_dimm_place(Pc *pc, Device *d, GError **err);
 /* pc-devices.c: the default devices, and what the command line asked for by the old options. */
 bool pc_devices_init(Pc *pc, GError **err);
 /* pc-cmos.c */
 void pc_cmos_init(Pc *pc);
 void pc_cmos_boot_order(Pc *pc);
+bool pc_set_boot_order(Machine *m, const char *order, GError **err);
 void pc_cmos_cpus(Pc *pc);              /* how many there are now */
 /* pc-hotplug.c: CPUs and memory modules that come and go (MachineType). */
 bool pc_pre_plug(Machine *m, Device *d, GError **err);

@@ -115,9 +115,42 @@ static bool init_ram(Pc *pc, GError **err)
     return false;
 }
 
+/* Above all RAM: what the modules may have, and a GiB more for each, so that each can be aligned to its size. */
+static bool init_dimms(Pc *pc, GError **err)
+{
+    Machine *m = pc->machine;
+    uint64_t end = 4 * GIB + pc->above_4g;
+
+    if (!m->cfg->ram_slots && !m->cfg->max_ram_size)
+        return true;
+    if (m->cfg->ram_slots > 256)
+        return error_set(err, "unsupported amount of memory slots: %u", m->cfg->ram_slots);
+    if (!m->cfg->ram_slots)
+        return true;
+    if (m->cfg->max_ram_size & 4095)
+        return error_set(err, "maximum memory size must by aligned to multiple of 4096 bytes");
+    pc->dimm_base = (end + GIB - 1) & ~(GIB - 1);
+    pc->dimm_size = pc_dimm_total(m) + m->cfg->ram_slots * GIB;
+    if (pc->dimm_size < pc_dimm_total(m) || pc->dimm_base + pc->dimm_size < pc->dimm_base || pc->dimm_base + pc->dimm_size > 1ull << 52)
+        return error_set(err, "unsupported amount of maximum memory: %" G_GUINT64_FORMAT, m->cfg->max_ram_size);
+    region_init(&pc->dimms, m->root, "device-memory", pc->dimm_size);
+    region_add(&m->memory, pc->dimm_base, &pc->dimms);
+    return true;
+}
+
+/* Without -m the machine has what its back-end has. */
+static void size_from_backend(MachineConfig *cfg, Machine *m)
+{
+    MemBackend *b = cfg->memory_backend ? hostmem_find(m, cfg->memory_backend) : NULL;
+
+    if (b && !cfg->ram_size_given)
+        cfg->ram_size = b->size;
+}
+
 bool pc_memory_init(Pc *pc, GError **err)
 {
-    return split_ram(pc, err) && init_ram(pc, err) &&
+    size_from_backend(pc->machine->cfg, pc->machine);
+    return split_ram(pc, err) && init_ram(pc, err) && init_dimms(pc, err) &&
            (!pc->machine->cfg->mem_prealloc || !pc->ram.ram || hostmem_prealloc(pc->ram.ram, err));
 }
 

@@ -37,6 +37,20 @@ static bool complete_distances(MachineConfig *cfg, GError **err)
     return true;
 }
 
+/* Systems find modules through the SRAT: with slots there is one node at least. */
+static void add_node_for_modules(MachineConfig *cfg)
+{
+    NumaNode n = { .size = cfg->ram_size, .cpus = g_array_new(false, false, sizeof(unsigned)) };
+
+    if (!cfg->ram_slots || cfg->numa->len) {
+        g_array_unref(n.cpus);
+        return;
+    }
+    for (unsigned i = 0; i < cfg->smp.max_cpus; i++)
+        g_array_append_val(n.cpus, i);
+    g_array_append_val(cfg->numa, n);
+}
+
 static bool numa_init(Pc *pc, GError **err)
 {
     MachineConfig *cfg = pc->machine->cfg;
@@ -138,7 +152,7 @@ static bool gather_isa(Device *d, void *opaque)
 /* The memory windows of the host bridge: what the firmware put there, widened to what is free. */
 static void gather_holes(Pc *pc, AcpiFacts *f)
 {
-    uint64_t high = ABOVE_4G_START + pc->above_4g, last = 0;
+    uint64_t high = pc->dimm_size ? pc->dimm_base + pc->dimm_size : ABOVE_4G_START + pc->above_4g, last = 0;
 
     f->hole_first = MAX(pc->below_4g, 0xe0000000ull > pc->below_4g ? pc->below_4g : 0xe0000000ull);
     f->hole_last = IOAPIC_FIRST - 1;
@@ -171,7 +185,8 @@ static void gather(void *opaque, AcpiFacts *f)
     *f = (AcpiFacts){
         .oem_id = pc_prop(m, "x-oem-id", NULL), .oem_table_id = pc_prop(m, "x-oem-table-id", NULL), .cpus = pc->cpus,
         .n_cpus = pc->n_cpus, .ram_below_4g = pc->below_4g, .ram_above_4g = pc->above_4g, .above_4g_start = ABOVE_4G_START,
-        .nodes = pc->nodes, .n_nodes = m->cfg->numa->len, .smm = m->smm,
+        .nodes = pc->nodes, .n_nodes = m->cfg->numa->len, .smm = m->smm, .mem_slots = m->cfg->ram_slots,
+        .dimm_base = pc->dimm_base, .dimm_size = pc->dimm_size,
         .pm_base = pci_get16(pci_device(pc->pm)->config + PIIX4_PMBASE) & 0xffc0,
         .s3 = !prop_number(pc->pm, "disable_s3", 0), .s4 = !prop_number(pc->pm, "disable_s4", 0),
         .s4_value = prop_number(pc->pm, "s4_val", 2), .hpet = pc->hpet, .vmgenid = device_find_type(m, "vmgenid"), .isa = pc->isa_facts,
@@ -248,6 +263,12 @@ static bool add_fw_cfg(Pc *pc, GArray *e820, GError **err)
         f.s4 = !prop_number(pc->pm, "disable_s4", 0);
         f.s4_value = prop_number(pc->pm, "s4_val", 2);
     }
+    if (pc->dimm_size) {        /* where the firmware may put 64-bit BARs */
+        uint64_t end = GUINT64_TO_LE((pc->dimm_base + pc->dimm_size + (1 << 30) - 1) & ~((1ull << 30) - 1));
+
+        if (!fw_cfg_add_file(pc->fw_cfg, "etc/reserved-memory-end", &end, sizeof end, err))
+            return false;
+    }
     memcpy(f.uuid, cfg->uuid, 16);
     if (!fw_cfg_add_pc(pc->fw_cfg, &f, err))
         return false;
@@ -295,6 +316,7 @@ bool pc_ready(Machine *m, GError **err)
     Pc *pc = pc_of(m);
     g_autoptr(GArray) e820 = e820_new();
 
+    add_node_for_modules(m->cfg);
     if (!numa_init(pc, err) || !parse_smbios(pc, err))
         return false;
     e820_add_pc(e820, accel_is_kvm(), x86_is_amd(x86_cpu(m, 0)) && x86_phys_bits(x86_cpu(m, 0)) >= 40, pc->below_4g,

@@ -237,6 +237,6 @@ static const Property pc_props[] = {
 const MachineType machine_pc = {
     .name = "pc-i440fx-7.2", .alias = "pc", .desc = "Standard PC (i440FX + PIIX, 1996)", .is_default = true, .max_cpus = 255,
     .default_ram_size = 128ull << 20, .default_cpu = "qemu64", .default_ram_id = "pc.ram", .props = pc_props,
-    .init = pc_init, .ready = pc_ready, .nmi = pc_nmi, .pre_plug = pc_pre_plug,
+    .init = pc_init, .ready = pc_ready, .nmi = pc_nmi, .set_boot_order = pc_set_boot_order, .pre_plug = pc_pre_plug,
     .plugged = pc_plugged, .request_unplug = pc_request_unplug, .unplugged = pc_unplugged, .ioapic_eoi = pc_ioapic_eoi,
 };

@@ -56,6 +56,8 @@ typedef struct AcpiFacts {
     unsigned n_nodes;
     uint64_t hole_first, hole_last;     /* PCI memory windows; last included */
     uint64_t hole64_first, hole64_last; /* last 0: none */
+    unsigned mem_slots;                 /* for memory modules, at [dimm_base, dimm_base + dimm_size) */
+    uint64_t dimm_base, dimm_size;
     uint16_t pm_base;                   /* I/O base of the PM function, as the firmware has set it */
     bool smm, s3, s4, hpet;
     uint8_t s4_value;                   /* SLP_TYP of S4 */

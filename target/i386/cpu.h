@@ -50,6 +50,21 @@ X86Cpu *x86_cpu(Machine *m, unsigned i);        /* of m->vcpus; NULL: no such */
 static inline X86Cpu *x86_cpu_of(Vcpu *v) { return v->cpu; }
 X86Cpu *x86_cpu_current(void);                  /* whose thread this is, or NULL */
 
+/* ---- Models, for the monitor ---- */
+
+/* unavailable: names of features that the accelerator cannot give. */
+typedef struct X86ModelInfo {
+    const char *name, *type, *alias_of;
+    bool is_static, migration_safe;
+    const GPtrArray *unavailable;
+} X86ModelInfo;
+void x86_models_foreach(Machine *m, void (*fn)(const X86ModelInfo *i, void *opaque), void *opaque);
+/* A CPU that never runs: set its properties, expand it, and they are what the model comes to. */
+Device *x86_model_new(Machine *m, const char *model, GError **err);
+bool x86_model_expand(Device *d, GError **err);
+void x86_model_free(Device *d);
+bool x86_is_feature(const char *name);
+
 /* ---- What firmware tables need to know ---- */
 
 uint32_t x86_cpuid(X86Cpu *c, uint32_t leaf, uint32_t subleaf, unsigned reg);   /* reg 0..3: EAX..EDX as the guest sees them */
