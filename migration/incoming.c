@@ -14,6 +14,7 @@
 #include "migration/migration.h"
 #include "migration/params.h"
 #include "migration/savevm.h"
+#include "net/net.h"
 #include "util/error.h"
 
 static struct Incoming {
@@ -89,6 +90,8 @@ static void loaded(void *opaque)
         machine_start(m);
     else
         machine_stop(m, to);
+    net_announce(&(NetAnnounce){ migration_param(PARAM_ANNOUNCE_INITIAL), migration_param(PARAM_ANNOUNCE_MAX),
+                                 migration_param(PARAM_ANNOUNCE_ROUNDS), migration_param(PARAM_ANNOUNCE_STEP), NULL });
     tell("completed");
 }
 

@@ -9,6 +9,7 @@
 #include "migration/format.h"
 #include "migration/params.h"
 #include "migration/savevm.h"
+#include "migration/user-net.h"
 #include "util/error.h"
 
 /* ---- Saving ---- */
@@ -33,11 +34,13 @@ void save_header(MigStream *s, Machine *m)
 void save_devices(MigStream *s, Machine *m, RunState was)
 {
     SectionList *l = sections_new(m);
+    uint32_t next = MIG_ID_FIRST + l->all->len;
     json_t *desc = json_array(), *all = json_pack("{s:i,s:o}", "page_size", MIG_PAGE, "devices", desc);
     char *text;
 
     sections_set_state(l, was);
     sections_save(l, s, desc);
+    user_nets_save(s, &next, desc);
     sections_free(l);
     put_u8(s, MIG_EOF);
     text = json_dumps(all, 0);
@@ -168,6 +171,8 @@ static bool load_named(Load *l, unsigned type, GError **err)
     version = get_u32(l->s);
     if (stream_error(l->s))
         return false;
+    if (type == MIG_SECTION_FULL && !strcmp(name, "slirp"))
+        return user_net_load(l->s, instance, (int)MIN(version, (uint32_t)INT_MAX), err) && load_footer(l, name, id, err);
     if (type == MIG_SECTION_FULL)
         return load_device(l, name, instance, version, err) && load_footer(l, name, id, err);
     if (strcmp(name, "ram") || instance)

@@ -33,6 +33,7 @@ struct UserStack {
     NetClient *client;
     SlirpSource *source;
     GPtrArray *guestfwds;
+    bool loading;               /* its state is not whole */
     bool pending;               /* something came in: the stack wants its turn */
 };
 
@@ -159,6 +160,11 @@ static gboolean source_prepare(GSource *source, gint *timeout)
     uint32_t ms = UINT32_MAX;
 
     clear_fds(src);
+    if (src->stack->loading) {
+        *timeout = -1;
+        src->deadline = -1;
+        return false;
+    }
     slirp_pollfds_fill(src->stack->slirp, &ms, add_poll, src);
     for (unsigned i = 0; i < src->fds->len; i++)    /* only now: the array does not move any more */
         g_source_add_poll(source, &g_array_index(src->fds, GPollFD, i));
@@ -174,6 +180,8 @@ static gboolean source_check(GSource *source)
     for (unsigned i = 0; i < src->fds->len; i++)
         if (g_array_index(src->fds, GPollFD, i).revents)
             return true;
+    if (src->stack->loading)
+        return false;
     if (src->stack->pending)
         return true;
     return src->deadline >= 0 && g_get_monotonic_time() >= src->deadline;
@@ -345,30 +353,30 @@ static void stack_save(UserStack *s, GByteArray *out)
     slirp_state_save(s->slirp, save_bytes, out);
 }
 
-typedef struct Bytes { const uint8_t *p; size_t left; } Bytes;
+typedef struct Reader { NetReadFn *read; void *opaque; bool failed; } Reader;
 
+/* What is missing reads as zeros, so that the library stays in its bounds. */
 static ssize_t load_bytes(void *buf, size_t len, void *opaque)
 {
-    Bytes *b = opaque;
+    Reader *r = opaque;
 
-    if (len > b->left) {        /* cut short: zeros, so that the library stays in its bounds */
-        memset(buf, 0, len);
-        b->left = 0;
-        return -1;
-    }
-    memcpy(buf, b->p, len);
-    b->p += len;
-    b->left -= len;
-    return len;
+    if (!r->failed && r->read(r->opaque, buf, len))
+        return len;
+    r->failed = true;
+    memset(buf, 0, len);
+    return -1;
 }
 
-static gssize stack_load(UserStack *s, int version, const uint8_t *data, size_t len)
+static bool stack_load(UserStack *s, int version, NetReadFn *read, void *opaque)
 {
-    Bytes b = { data, len };
+    Reader r = { read, opaque, false };
+    bool ok;
 
-    if (version > slirp_state_version() || slirp_state_load(s->slirp, version, load_bytes, &b) < 0)
-        return -1;
-    return b.p - data;
+    s->loading = true;              /* the reader may let the main loop run */
+    ok = version <= slirp_state_version() && slirp_state_load(s->slirp, version, load_bytes, &r) >= 0 && !r.failed;
+    s->loading = false;
+    g_main_context_wakeup(NULL);
+    return ok;
 }
 
 extern const UserModule net_user_module;

@@ -389,33 +389,36 @@ bool net_is_user(const NetClient *c)
     return c->type == &user_type;
 }
 
-int net_user_version(NetClient *c)
+int net_user_save(NetClient *c, GByteArray *out)
 {
     UserNet *u = (UserNet *)c;
 
-    return start_late(u) ? u->mod->state_version() : -1;
-}
-
-bool net_user_save(NetClient *c, GByteArray *out)
-{
-    UserNet *u = (UserNet *)c;
-
-    if (!start_late(u))
-        return false;
-    u->mod->save(u->stack, out);
-    return true;
-}
-
-gssize net_user_load(NetClient *c, int version, const uint8_t *data, size_t len, GError **err)
-{
-    UserNet *u = (UserNet *)c;
-    gssize used;
-
-    if (!start(u, err))
+    if (!u->stack)
         return -1;
-    used = u->mod->load(u->stack, version, data, len);
-    if (used < 0)
-        error_set(err, "slirp: the user network's state can't be loaded");
-    return used;
+    u->mod->save(u->stack, out);
+    return u->mod->state_version();
+}
+
+bool net_user_load(NetClient *c, int version, NetReadFn *read, void *opaque, GError **err)
+{
+    UserNet *u = (UserNet *)c;
+
+    return start(u, err) && (u->mod->load(u->stack, version, read, opaque) ||
+                             error_set(err, "slirp: the user network's state can't be loaded"));
+}
+#else
+bool net_is_user(const NetClient *c)
+{
+    return false;
+}
+
+int net_user_save(NetClient *c, GByteArray *out)
+{
+    return -1;
+}
+
+bool net_user_load(NetClient *c, int version, NetReadFn *read, void *opaque, GError **err)
+{
+    return error_set(err, "slirp: built without the user network");
 }
 #endif

@@ -20,6 +20,8 @@ typedef struct UserFwd {
 } UserFwd;
 
 typedef struct UserStack UserStack;
+/* Gives exactly n bytes; false: there are no more. */
+typedef bool NetReadFn(void *opaque, void *buf, size_t n);
 
 /* What the module exports as NET_USER_SYMBOL. */
 #define NET_USER_SYMBOL "net_user_module"
@@ -33,14 +35,13 @@ typedef struct UserModule {
     char *(*info)(UserStack *s);        /* to be freed with free() */
     int (*state_version)(void);
     void (*save)(UserStack *s, GByteArray *out);
-    gssize (*load)(UserStack *s, int version, const uint8_t *data, size_t len);     /* bytes used, or -1 */
+    bool (*load)(UserStack *s, int version, NetReadFn *read, void *opaque);
 } UserModule;
 
 /* ---- For migration: the section "slirp" of each user network ---- */
 
 bool net_is_user(const NetClient *c);
-int net_user_version(NetClient *c);             /* of the section; -1: there is no stack */
-bool net_user_save(NetClient *c, GByteArray *out);
-/* Bytes used, or -1 with err. */
-gssize net_user_load(NetClient *c, int version, const uint8_t *data, size_t len, GError **err);
+/* The section's version and contents; -1: the stack has not been started, there is nothing to save. */
+int net_user_save(NetClient *c, GByteArray *out);
+bool net_user_load(NetClient *c, int version, NetReadFn *read, void *opaque, GError **err);
 #endif
