@@ -14,6 +14,9 @@
 
 /* What a type needs to be plugged; %u is the rig's number. Types that are not here are tried without anything. */
 static const struct { const char *type, *args; } needs[] = {
+    { "e1000", "mac=52:54:00:00:00:01" },      /* the next free one differs between two machines */
+    { "e1000-82544gc", "mac=52:54:00:00:00:02" },
+    { "e1000-82545em", "mac=52:54:00:00:00:03" },
     { "isa-serial", "chardev=nulla%u" },
     { "isa-parallel", "chardev=nullb%u" },
     { "isa-debugcon", "chardev=nullc%u" },
