@@ -5,6 +5,7 @@
 #include "chardev/char.h"
 #include "cli/cli.h"
 #include "hw/core/hostmem.h"
+#include "net/net.h"
 #include "util/error.h"
 
 /* "name=TYPE" of each parameter: b on/off, n number, s text, z size. */
@@ -62,12 +63,18 @@ void cli_print_property(const Property *p, GString *out)
 static void object_list_help(GString *out)
 {
     g_string_append(out, "List of user creatable objects:\n");
+    for (const char *const *t = net_filter_types; *t; t++)
+        g_string_append_printf(out, "  %s\n", *t);
     for (const char *const *t = hostmem_types; *t; t++)
         g_string_append_printf(out, "  %s\n", *t);
 }
 
 static bool object_type_help(const char *type, GString *out, GError **err)
 {
+    if (net_filter_is_type(type)) {
+        net_filter_help(type, out);
+        return true;
+    }
     if (!hostmem_is_type(type))
         return error_set(err, "-object %s,help: Parameter 'qom-type' does not accept value '%s'", type, type);
     g_string_append_printf(out, "%s options:\n", type);

@@ -2,6 +2,7 @@
  * Filters: what looks at packets on their way between a netdev and its peer. A netdev's filters stand in a row: packets that it
  * sends pass them from the first to the last, those that it receives the other way round.
  */
+#include <stdlib.h>
 #include <string.h>
 #include "net/filter-int.h"
 #include "util/error.h"
@@ -21,6 +22,30 @@ static const FilterKind *find_kind(const char *type)
 bool net_filter_is_type(const char *type)
 {
     return find_kind(type) != NULL;
+}
+
+const char *const net_filter_types[] = { "filter-buffer", "filter-dump", "filter-mirror", "filter-redirector", NULL };
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const NetParam *)a)->name, ((const NetParam *)b)->name);
+}
+
+void net_filter_help(const char *type, GString *out)
+{
+    static const char *const kind_names[] = { "string", "bool", "uint32", "uint64" };
+    const NetParam *tables[] = { common, find_kind(type)->params };
+    NetParam all[16];
+    unsigned n = 0;
+
+    for (unsigned t = 0; t < 2; t++)
+        for (const NetParam *p = tables[t]; p->name && n < G_N_ELEMENTS(all); p++)
+            if (strcmp(p->name, "qom-type") && strcmp(p->name, "id"))
+                all[n++] = *p;
+    qsort(all, n, sizeof *all, by_name);
+    g_string_append_printf(out, "%s options:\n", type);
+    for (unsigned i = 0; i < n; i++)
+        g_string_append_printf(out, "  %s=<%s>\n", all[i].name, strcmp(all[i].name, "queue") ? kind_names[all[i].kind] : "NetFilterDirection");
 }
 
 /* ---- Packets ---- */

@@ -141,6 +141,8 @@ extern NetHost net_host;
 /* ---- Filters: -object filter-dump and friends ---- */
 
 bool net_filter_is_type(const char *type);
+extern const char *const net_filter_types[];        /* NULL-terminated */
+void net_filter_help(const char *type, GString *out);   /* -object TYPE,help */
 bool net_filter_add(const char *type, const char *id, Opts *o, GError **err);
 bool net_filter_del(const char *id, bool *found, GError **err);
 #endif
