@@ -114,6 +114,33 @@ pio_write:
     andb $1, %bl
     ret
 
+/* Chunk ebp to buffer; bl: error bit */
+pio_read:
+    movb $0x20, %ah                     /* READ SECTORS */
+    cmpl $1, burst
+    je 1f
+    movb $0xc4, %ah                     /* READ MULTIPLE */
+1:  movl %ebp, %ebx
+    shll $7, %ebx
+    movl $SECTORS, %ecx
+    call ide_command
+    movl $buffer, %edi
+    movl $SECTORS, %esi
+2:  call ide_ready
+    testb $1, %al
+    jnz 3f
+    movl burst, %ecx
+    subl %ecx, %esi
+    shll $8, %ecx
+    movw $0x1f0, %dx
+    rep insw
+    testl %esi, %esi
+    jnz 2b
+    movb $0, %al
+3:  movb %al, %bl
+    andb $1, %bl
+    ret
+
 /* Chunk ebp to or from buffer, in two regions; ah: command, al: 8 to read, 0 to write; bl: error bit */
 dma:
     pushl %eax
@@ -155,10 +182,16 @@ read_all:
     movl $CHUNK / 4, %ecx
     xorl %eax, %eax
     rep stosl
+    cmpb $'p', mode
+    je 4f
+    cmpb $'m', mode
+    je 4f
     movb $0xc8, %ah                     /* READ DMA */
     movb $8, %al
     call dma
-    testb %bl, %bl
+    jmp 5f
+4:  call pio_read
+5:  testb %bl, %bl
     jnz 2f
     movl $buffer, %edi
     movl $CHUNK, %ecx
