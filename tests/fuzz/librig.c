@@ -175,6 +175,8 @@ Rig *rig_new(unsigned number)
     if (!g_shell_parse_argv(line, &argc, &argv, &err) || !cli_parse(c, argc, argv, &err)) {
         fail("command line", err);
     }
+    c->cfg->ram_slots = 2;              /* memory hot-plug's registers are there then */
+    c->cfg->max_ram_size = 4ull << 30;
     c->cfg->smp.cpus = c->cfg->smp.max_cpus = c->cfg->smp.sockets = c->cfg->smp.dies = c->cfg->smp.cores =
         c->cfg->smp.threads = 1;
     r->machine = machine_new(machine_type_find("pc"), c->cfg);
