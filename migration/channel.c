@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "migration/channel.h"
+#include "migration/format.h"
 #include "util/error.h"
 
 /* How long a peer that has everything may take to close its end. */
@@ -98,18 +99,20 @@ static ssize_t fd_read(Channel *c, void *buf, size_t n)
 
 /* ---- The end ---- */
 
-/* The peer closes when it has loaded everything. A reset means that it went away with data unread. */
+/* The peer closes when it has loaded everything. A reset means that it went away with data unread, and a word that it
+ * could not load what it read. */
 static bool finish_socket(FdChannel *f, GError **err)
 {
     char byte;
-    ssize_t r = -1;
+    ssize_t r;
 
     shutdown(f->fd, SHUT_WR);
-    while (wait_for(f, POLLIN, CLOSE_WAIT_MS) == 0 && (r = read(f->fd, &byte, 1)) > 0)
-        continue;
+    if (wait_for(f, POLLIN, CLOSE_WAIT_MS) < 0)
+        return true;
+    r = read(f->fd, &byte, 1);
     if (r < 0 && (errno == ECONNRESET || errno == EPIPE))
         return error_set(err, "the other side closed the connection before it had loaded everything");
-    return true;
+    return r <= 0 || error_set(err, "the other side could not load it: its messages say why");
 }
 
 static bool finish_command(FdChannel *f, GError **err)
@@ -165,6 +168,16 @@ static void fd_free(Channel *c)
 }
 
 static const ChannelOps fd_ops = { fd_write, fd_read, fd_finish, fd_free };
+
+/* In the form of a return path's last message. */
+void channel_refuse(Channel *c)
+{
+    static const uint8_t shut[] = { 0, RP_SHUT, 0, 4, 0, 0, 0, 1 };
+    FdChannel *f = (FdChannel *)c;
+
+    if (c->ops == &fd_ops && f->socket && send(f->fd, shut, sizeof shut, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        return;             /* it has gone already */
+}
 
 static FdChannel *fd_channel(int fd, int cancel_fd)
 {

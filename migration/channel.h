@@ -52,6 +52,8 @@ int uri_listen(const MigUri *u, GError **err);
 static inline int channel_write(Channel *c, struct iovec *iov, int n) { return c->ops->write(c, iov, n); }
 static inline ssize_t channel_read(Channel *c, void *buf, size_t n) { return c->ops->read(c, buf, n); }
 bool channel_finish(Channel *c, GError **err);
+/* Of one for reading: tells a sender at a socket's other end that it could not be loaded. */
+void channel_refuse(Channel *c);
 void channel_free(Channel *c);              /* NULL is allowed */
 int channel_fd(Channel *c);                 /* of one with a descriptor; -1 */
 #endif

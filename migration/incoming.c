@@ -73,6 +73,7 @@ static void loaded(void *opaque)
     RunState to;
 
     if (!in.ok) {
+        channel_refuse(stream_channel(in.stream));
         stream_free(in.stream);
         in.stream = NULL;
         fail(in.err->message);
@@ -80,6 +81,7 @@ static void loaded(void *opaque)
     }
     to = next_state();
     if ((to == RUN_RUNNING || !migration_cap(CAP_LATE_BLOCK_ACTIVATE)) && !block_activate_all(&err)) {
+        channel_refuse(stream_channel(in.stream));
         fail(err->message);
         return;
     }
