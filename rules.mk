@@ -36,7 +36,7 @@ endif
 ALL_CFLAGS = -std=gnu11 $(OPT) $(WARN) -fPIE -fvisibility=default -pthread -D_GNU_SOURCE -I. -I$(SRC) -include config.h \
 	$(GLIB_CFLAGS) $(JSON_CFLAGS) $(PIXMAN_CFLAGS) $(PNG_CFLAGS) $(SECCOMP_CFLAGS) $(CFLAGS)
 LDALL = $(OPT) -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(PACK_RELOCS) $(LDFLAGS)
-LIBS = $(GLIB_LIBS) $(JSON_LIBS) $(PIXMAN_LIBS) $(Z_LIBS) $(PNG_LIBS) $(SECCOMP_LIBS) $(ISAL_LIBS) $(ZSTD_LIBS) -laio -lm
+LIBS = $(GLIB_LIBS) $(JSON_LIBS) $(PIXMAN_LIBS) $(Z_LIBS) $(PNG_LIBS) $(SECCOMP_LIBS) -laio -lm
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 

@@ -174,6 +174,28 @@ static bool file_open(BlockNode *n, json_t *opts, unsigned flags, GError **err)
     return true;
 }
 
+/* Another descriptor, with the same locks, for the same file. */
+static bool file_reopen(BlockNode *n, bool rw, GError **err)
+{
+    FileState *s = n->state;
+    int fd = open(n->exact_filename, O_CLOEXEC | O_NONBLOCK | (s->direct ? O_DIRECT : 0) | (rw ? O_RDWR : O_RDONLY));
+    struct stat a, b;
+
+    if (fd < 0)
+        return error_set_errno(err, errno, "Could not open '%s'", n->exact_filename);
+    if (fstat(fd, &a) < 0 || fstat(s->fd, &b) < 0 || a.st_dev != b.st_dev || a.st_ino != b.st_ino) {
+        close(fd);
+        return error_set(err, "'%s' is not the file any more that it was", n->exact_filename);
+    }
+    if (s->locking && !file_lock_add(fd, s->perm, ~s->shared, err)) {
+        close(fd);
+        return false;
+    }
+    close(s->fd);
+    s->fd = fd;
+    return true;
+}
+
 static void file_close(BlockNode *n)
 {
     FileState *s = n->state;
@@ -554,7 +576,7 @@ static const CreateOpt create_opts[] = {
 };
 
 #define COMMON \
-    .is_protocol = true, .state_size = sizeof(FileState), .open = file_open, .close = file_close, \
+    .is_protocol = true, .state_size = sizeof(FileState), .open = file_open, .reopen = file_reopen, .close = file_close, \
     .parse_filename = file_parse_filename, .co_read = file_co_read, .co_write = file_co_write, .co_zero = file_co_zero, \
     .co_discard = file_co_discard, .co_flush = file_co_flush, .co_truncate = file_co_truncate, \
     .co_status = file_co_status, .allocated = file_allocated, .refresh_limits = file_limits, \

@@ -110,9 +110,17 @@ typedef struct CheckResult {
 } CheckResult;
 enum { FIX_LEAKS = 1, FIX_ERRORS = 2 };
 
+/* What "qemu-img measure" tells. */
+typedef struct MeasureInfo { uint64_t required, full, bitmaps; bool has_bitmaps; } MeasureInfo;
+
 /* An option of image creation, for help, parsing and -o help. */
 typedef enum CreateOptType { COPT_STRING, COPT_BOOL, COPT_NUMBER, COPT_SIZE } CreateOptType;
-typedef struct CreateOpt { const char *name; CreateOptType type; const char *help, *def; } CreateOpt;
+typedef struct CreateOpt {
+    const char *name;
+    CreateOptType type;
+    const char *help, *def;
+    bool amend_only;                    /* not for creation */
+} CreateOpt;
 
 typedef struct BlockDriver {
     const char *name;
@@ -129,6 +137,8 @@ typedef struct BlockDriver {
     bool (*parse_filename)(const char *filename, json_t *opts, GError **err);
     /* In a coroutine. Takes its options; opens children with node_open_child; sets node->length and limits. */
     bool (*open)(BlockNode *n, json_t *opts, unsigned flags, GError **err);
+    /* n is about to become (or be no longer) writable; its children are (still) so. In a coroutine. */
+    bool (*reopen)(BlockNode *n, bool rw, GError **err);
     void (*close)(BlockNode *n);        /* writes back what it has cached; in a coroutine */
     bool (*create)(const char *filename, json_t *opts, GError **err);   /* in a coroutine; takes its options */
 
@@ -160,7 +170,14 @@ typedef struct BlockDriver {
     bool (*snapshot_create)(BlockNode *n, const SnapshotInfo *sn, GError **err);
     bool (*snapshot_goto)(BlockNode *n, const char *id_or_name, GError **err);
     bool (*snapshot_delete)(BlockNode *n, const char *id_or_name, GError **err);
+    bool (*snapshot_load)(BlockNode *n, const char *id, const char *name, GError **err);    /* to be read, for a while */
     bool (*set_backing)(BlockNode *n, const char *file, const char *fmt, GError **err);
+    int (*co_make_empty)(BlockNode *n); /* forgets all data: the backing file shows */
+    /* How large an image with these options would be that holds what `in` (may be NULL) does. opts stay as they are. */
+    bool (*measure)(json_t *opts, BlockNode *in, MeasureInfo *info, GError **err);
+    const char *const *amend_opts;      /* names out of create_opts */
+    bool (*amend)(BlockNode *n, json_t *opts, bool force, GError **err);    /* takes its options */
+    bool (*can_store_bitmaps)(BlockNode *n);    /* persistent ones (bitmap.h); NULL: never */
     /* The area for a machine's state, behind the disk's end; v NULL: discards it. */
     int (*co_vmstate)(BlockNode *n, int64_t offset, const IoVec *v, size_t bytes, bool write);
 
@@ -200,6 +217,7 @@ struct BlockNode {
     unsigned serialising;               /* how many of them are */
     unsigned in_flight;
     uint64_t write_highest;
+    struct DirtyBitmap *bitmaps;        /* bitmap.h */
     BlockNode *next;                    /* of all nodes, in order of creation */
 };
 
@@ -218,6 +236,8 @@ NodeLink *node_open_child(BlockNode *n, const char *filename, json_t *opts, cons
                           bool allow_none, GError **err);
 bool node_open_backing(BlockNode *n, json_t *opts, GError **err);
 /* Formats: the options of "file" have been used by the probe already. */
+/* Makes an open node, and what it is stored in, writable or read-only; false: it stays as it was. */
+bool node_reopen(BlockNode *n, bool rw, GError **err);
 BlockNode *node_ref(BlockNode *n);
 void node_unref(BlockNode *n);          /* the last one closes it */
 BlockNode *node_by_name(const char *name);

@@ -193,23 +193,84 @@ const char **json_keys_ranked(json_t *j)
     return keys;
 }
 
-static void print_specific(GString *out, json_t *spec)
+static void dump_to(GString *s, json_t *j)
 {
-    json_t *data = json_object_get(spec, "data");
+    size_t i;
+    json_t *v;
+
+    if (json_is_object(j)) {
+        g_autofree const char **keys = json_keys_ranked(j);
+
+        g_string_append_c(s, '{');
+        for (i = 0; keys[i]; i++) {
+            g_string_append_printf(s, "%s\"%s\": ", i ? ", " : "", keys[i]);
+            dump_to(s, json_object_get(j, keys[i]));
+        }
+        g_string_append_c(s, '}');
+    } else if (json_is_array(j)) {
+        g_string_append_c(s, '[');
+        json_array_foreach(j, i, v) {
+            g_string_append(s, i ? ", " : "");
+            dump_to(s, v);
+        }
+        g_string_append_c(s, ']');
+    } else {
+        char *text = json_dumps(j, JSON_ENCODE_ANY);
+
+        g_string_append(s, text);
+        free(text);
+    }
+}
+
+char *json_dump_ranked(json_t *j)
+{
+    GString *s = g_string_new(NULL);
+
+    dump_to(s, j);
+    return g_string_free(s, FALSE);
+}
+
+static void print_members(GString *out, json_t *data, unsigned depth);
+
+static void print_member(GString *out, json_t *v, const char *label, unsigned depth)
+{
+    bool nested = json_is_object(v) || json_is_array(v);
+    size_t i;
+    json_t *e;
+
+    g_string_append_printf(out, "%*s%s:%s", depth * 4, "", label, nested ? "\n" : " ");
+    if (json_is_object(v)) {
+        print_members(out, v, depth + 1);
+    } else if (json_is_array(v)) {
+        json_array_foreach(v, i, e) {
+            g_autofree char *index = g_strdup_printf("[%zu]", i);
+
+            print_member(out, e, index, depth + 1);
+        }
+    } else if (json_is_string(v)) {
+        g_string_append_printf(out, "%s\n", json_string_value(v));
+    } else if (json_is_boolean(v)) {
+        g_string_append(out, json_is_true(v) ? "true\n" : "false\n");
+    } else {
+        g_string_append_printf(out, "%" JSON_INTEGER_FORMAT "\n", json_integer_value(v));
+    }
+}
+
+static void print_members(GString *out, json_t *data, unsigned depth)
+{
     g_autofree const char **keys = json_keys_ranked(data);
 
-    g_string_append(out, "Format specific information:\n");
     for (unsigned i = 0; keys[i]; i++) {
-        json_t *v = json_object_get(data, keys[i]);
         g_autofree char *label = g_strdelimit(g_strdup(keys[i]), "-", ' ');
 
-        if (json_is_string(v))
-            g_string_append_printf(out, "    %s: %s\n", label, json_string_value(v));
-        else if (json_is_boolean(v))
-            g_string_append_printf(out, "    %s: %s\n", label, json_is_true(v) ? "true" : "false");
-        else
-            g_string_append_printf(out, "    %s: %" JSON_INTEGER_FORMAT "\n", label, json_integer_value(v));
+        print_member(out, json_object_get(data, keys[i]), label, depth);
     }
+}
+
+void image_info_print_specific(GString *out, json_t *spec)
+{
+    g_string_append(out, "Format specific information:\n");
+    print_members(out, json_object_get(spec, "data"), 1);
 }
 
 void image_info_print(GString *out, json_t *j)
@@ -237,5 +298,5 @@ void image_info_print(GString *out, json_t *j)
     if (json_object_get(j, "snapshots"))
         print_snapshots(out, json_object_get(j, "snapshots"));
     if (json_object_get(j, "format-specific"))
-        print_specific(out, json_object_get(j, "format-specific"));
+        image_info_print_specific(out, json_object_get(j, "format-specific"));
 }

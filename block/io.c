@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "block/aio.h"
+#include "block/bitmap.h"
 #include "block/graph.h"
 #include "util/error.h"
 
@@ -225,8 +226,12 @@ static int driver_write(BlockNode *n, int64_t offset, int64_t bytes, const IoVec
     return ret;
 }
 
-static void wrote(BlockNode *n, int64_t end)
+static void wrote(BlockNode *n, int64_t offset, int64_t bytes)
 {
+    int64_t end = offset + bytes;
+
+    if (n->bitmaps)
+        node_bitmaps_mark(n, offset, bytes);
     n->write_highest = MAX(n->write_highest, (uint64_t)end);
     if (end > n->length)
         node_set_length(n, end);
@@ -301,7 +306,7 @@ int node_co_write(NodeLink *l, int64_t offset, int64_t bytes, const IoVec *v, si
     track(n, &t, offset, bytes, partial || (flags & REQ_SERIALISE), align);
     ret = partial ? write_unaligned(n, offset, bytes, v, vo, flags) : write_aligned(n, offset, bytes, v, vo, flags);
     if (ret == 0)
-        wrote(n, offset + bytes);
+        wrote(n, offset, bytes);
     untrack(n, &t);
     return ret;
 }
@@ -404,7 +409,7 @@ int node_co_zero(NodeLink *l, int64_t offset, int64_t bytes, unsigned flags)
     track(n, &t, offset, bytes, true, MAX(n->limits.request_align, 1));
     ret = co_zero_tracked(n, offset, bytes, flags);
     if (ret == 0)
-        wrote(n, offset + bytes);
+        wrote(n, offset, bytes);
     untrack(n, &t);
     return ret;
 }
@@ -435,6 +440,8 @@ int node_co_discard(NodeLink *l, int64_t offset, int64_t bytes)
         int64_t now = MIN(end - offset, BLK_MAX_REQUEST & ~(align - 1));
 
         ret = !n->broken ? n->drv->co_discard(n, offset, now) : -ENOMEDIUM;
+        if (n->bitmaps)
+            node_bitmaps_mark(n, offset, now);
         offset += now;
     }
     untrack(n, &t);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "block/graph.h"
+#include "block/image-info.h"
 #include "block/options.h"
 #include "util/error.h"
 
@@ -166,10 +167,10 @@ void node_refresh_filename(BlockNode *n)
         return;
     }
     j = describe(n);
-    dump = json_dumps(j, JSON_SORT_KEYS);
+    dump = json_dump_ranked(j);
     g_free(n->filename);
     n->filename = g_strconcat("json:", dump, NULL);
-    free(dump);
+    g_free(dump);
     g_free(n->exact_filename);
     n->exact_filename = g_strdup("");
 }

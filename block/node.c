@@ -1,6 +1,7 @@
 /* The graph: nodes, links, names, life times. */
 #include <string.h>
 #include "block/aio.h"
+#include "block/bitmap.h"
 #include "block/graph.h"
 #include "block/options.h"
 #include "util/error.h"
@@ -121,6 +122,7 @@ static void node_free(BlockNode *n)
     if (!n->next)
         nodes_last = p;
     g_ptr_array_free(n->links, TRUE);
+    node_bitmaps_free(n);
     if (n->options)
         json_decref(n->options);
     g_free(n->state);
@@ -290,6 +292,8 @@ void node_set_length(BlockNode *n, int64_t length)
     if (n->length == length)
         return;
     n->length = length;
+    if (n->bitmaps)
+        node_bitmaps_resize(n, length);
     for (NodeLink *l = n->parents; l; l = l->next_parent) {
         if (l->parent_blk)
             blk_node_resized(l->parent_blk);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include "block/aio.h"
 #include "block/graph.h"
+#include "block/image-info.h"
 #include "block/options.h"
 #include "util/error.h"
 
@@ -33,9 +34,9 @@ static bool null_open(BlockNode *n, json_t *opts, unsigned flags, GError **err)
         json_object_del(shown, "node-name");
         jopts_set(shown, "driver", n->drv->name);
         nested = jopts_crumple(shown);
-        text = json_dumps(nested, JSON_SORT_KEYS);
+        text = json_dump_ranked(nested);
         n->filename = g_strconcat("json:", text, NULL);
-        free(text);
+        g_free(text);
         json_decref(nested);
         json_decref(shown);
     } else {

@@ -31,7 +31,10 @@ static bool merge_json(const char **filename, json_t *opts, GError **err)
         return true;
     j = jopts_from_json(*filename, &e);
     if (!j) {
-        error_set(err, "Could not parse the JSON options: %s", e->message);
+        if (g_str_has_prefix(e->message, "Must "))
+            error_set(err, "Invalid JSON object given");
+        else
+            error_set(err, "Could not parse the JSON options: %s", e->message);
         g_error_free(e);
         return false;
     }
@@ -265,6 +268,8 @@ static bool open_backing(BlockNode *top, BlockNode *n, json_t *opts, BlockNode *
         jopts_has_prefix(bopts, "file.") || jopts_get(bopts, "driver");
     GError *e = NULL;
 
+    if (null && json_is_string(v))
+        warn_report("Use of \"backing\": \"\" is deprecated; use \"backing\": null instead");
     ref = jopts_take(opts, "backing");
     *rest = bopts;
     if (ref && *ref) {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "block/qcow2.h"
+#include "util/error.h"
 
 #define CHUNK QCOW2_CHECK_CHUNK
 
@@ -115,6 +116,17 @@ static void count_entry(Check *c, uint64_t entry, uint64_t guest, bool active)
     }
 }
 
+static void check_subclusters(Check *c, uint64_t entry, uint64_t bits)
+{
+    ClusterType t = qcow2_entry_type(c->q, entry);
+
+    if (t == CL_COMPRESSED ? bits != 0 : t == CL_UNALLOCATED ? (bits & SUB_ALL) != 0 : (bits & bits >> 32) != 0) {
+        say(c, "ERROR offset=%" PRIx64 ": %s cluster has corrupted subcluster allocation bitmap", entry & L2_OFFSET,
+            t == CL_COMPRESSED ? "Compressed" : t == CL_UNALLOCATED ? "Unallocated" : "Allocated");
+        c->res->corruptions++;
+    }
+}
+
 static int count_l2(Check *c, uint64_t table, uint64_t guest, bool active, uint64_t *buf)
 {
     Qcow2 *q = c->q;
@@ -125,9 +137,14 @@ static int count_l2(Check *c, uint64_t table, uint64_t guest, bool active, uint6
         c->res->check_errors++;
         return ret;
     }
-    for (uint32_t i = 0; i < q->l2_entries; i++)
-        if (buf[i])
-            count_entry(c, GUINT64_FROM_BE(buf[i]), guest + ((uint64_t)i << q->cluster_bits), active);
+    for (uint32_t i = 0; i < q->l2_entries; i++) {
+        const uint64_t *e = buf + i * (q->l2_entry_size / 8);
+
+        if (q->extended)
+            check_subclusters(c, GUINT64_FROM_BE(e[0]), GUINT64_FROM_BE(e[1]));
+        if (*e)
+            count_entry(c, GUINT64_FROM_BE(*e), guest + ((uint64_t)i << q->cluster_bits), active);
+    }
     return 0;
 }
 
@@ -362,7 +379,8 @@ static int check_l2_flags(Check *c, uint64_t table, uint64_t *buf)
     int ret = node_co_pread(q->node->file, table, buf, q->cluster_size);
 
     for (uint32_t i = 0; i < q->l2_entries && ret == 0; i++) {
-        uint64_t e = GUINT64_FROM_BE(buf[i]);
+        unsigned at = i * (q->l2_entry_size / 8);
+        uint64_t e = GUINT64_FROM_BE(buf[at]);
         ClusterType t = qcow2_entry_type(q, e);
         bool wrong;
 
@@ -380,7 +398,7 @@ static int check_l2_flags(Check *c, uint64_t table, uint64_t *buf)
         say(c, "%s OFLAG_COPIED data cluster: l2_entry=%" PRIx64 " refcount=%" PRIu64,
             c->fix & FIX_ERRORS ? "Repairing" : "ERROR", e, refs);
         if (c->fix & FIX_ERRORS) {
-            buf[i] = GUINT64_TO_BE(refs == 1 ? e | COPIED : e & ~COPIED);
+            buf[at] = GUINT64_TO_BE(refs == 1 ? e | COPIED : e & ~COPIED);
             dirty = true;
             c->res->corruptions--;
             c->res->corruptions_fixed++;
@@ -521,6 +539,89 @@ int qcow2_co_check(BlockNode *n, CheckResult *res, unsigned fix)
         ret = check_flags(&c);
     if (ret == 0 && c.fix)
         ret = repair_end(&c);
+    co_mutex_unlock(&q->lock);
+    g_hash_table_destroy(c.chunks);
+    return ret;
+}
+
+/* ---- another width */
+
+static bool counts_fit(Check *c, unsigned order, GError **err)
+{
+    uint64_t max = order >= 6 ? UINT64_MAX : (UINT64_C(1) << (1u << order)) - 1;
+    GHashTableIter it;
+    gpointer key, value;
+
+    g_hash_table_iter_init(&it, c->chunks);
+    while (g_hash_table_iter_next(&it, &key, &value)) {
+        const uint32_t *n = value;
+
+        for (unsigned i = 0; i < CHUNK; i++)
+            if (n[i] > max)
+                return error_set(err, "Cannot decrease refcount entry width to %u bits: Cluster at offset %#" PRIx64
+                                 " has a refcount of %" PRIu32, 1u << order,
+                                 ((uint64_t)key * CHUNK + i) << c->q->cluster_bits, n[i]);
+    }
+    return true;
+}
+
+static void set_order(Qcow2 *q, unsigned order)
+{
+    q->refcount_order = order;
+    q->refcount_bits = 1u << order;
+    q->refcount_max = order == 6 ? (uint64_t)INT64_MAX : (UINT64_C(1) << q->refcount_bits) - 1;
+}
+
+/* What the old table and its blocks took. */
+static int free_structure(Qcow2 *q, const uint64_t *rt, uint64_t offset, uint32_t size)
+{
+    int ret = 0;
+
+    for (uint32_t i = 0; i < size && ret == 0; i++)
+        if (rt[i] & L1_OFFSET)
+            ret = qcow2_free_now(q, rt[i] & L1_OFFSET, q->cluster_size, FREE_OTHER);
+    return ret < 0 ? ret : qcow2_free_now(q, offset, size * UINT64_C(8), FREE_OTHER);
+}
+
+static int change_order(Check *c, unsigned order, GError **err)
+{
+    Qcow2 *q = c->q;
+    unsigned was = q->refcount_order;
+    uint64_t offset = q->rt_offset;
+    uint32_t size = q->rt_size;
+    g_autofree uint64_t *rt = g_memdup2(q->rt, size * sizeof(*rt));
+    int ret = qcow2_flush_locked(q);
+
+    if (ret == 0)
+        ret = count_all(c);
+    if (ret == 0 && (c->res->corruptions || c->res->check_errors))
+        return error_set(err, "The image has errors: run 'check -r all' first"), -EIO;
+    if (ret < 0 || !counts_fit(c, order, err))
+        return ret < 0 ? ret : -ENOTSUP;
+    set_order(q, order);
+    ret = qcow2_rebuild_refcounts(q, c->chunks, MAX(c->clusters, c->highest));
+    if (ret < 0) {
+        set_order(q, was);
+        slice_cache_drop(q, &q->rbc);
+        return ret;
+    }
+    ret = free_structure(q, rt, offset, size);
+    return ret < 0 ? ret : qcow2_flush_locked(q);
+}
+
+int qcow2_change_refcount_order(Qcow2 *q, unsigned order, GError **err)
+{
+    int64_t size = node_length(q->node->file->node);
+    CheckResult res = { 0 };
+    Check c = { .q = q, .res = &res };
+    int ret;
+
+    if (size < 0)
+        return size;
+    co_mutex_lock(&q->lock);
+    c.clusters = size_to_clusters(q, size);
+    c.chunks = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    ret = change_order(&c, order, err);
     co_mutex_unlock(&q->lock);
     g_hash_table_destroy(c.chunks);
     return ret;

@@ -1,15 +1,14 @@
 /*
  * qcow2: compressed clusters.  zlib: a raw deflate stream with a window of 4 KiB; zstd: one or more frames.
+ *
+ * The clusters of one request are compressed at once by all cores, then stored behind each other with few writes.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 #include "block/aio.h"
+#include "block/compress.h"
 #include "block/qcow2.h"
-#ifdef CONFIG_ZSTD
-#include <zstd.h>
-#endif
 
 void qcow2_compressed_range(const Qcow2 *q, uint64_t entry, uint64_t *offset, uint32_t *bytes)
 {
@@ -20,62 +19,23 @@ void qcow2_compressed_range(const Qcow2 *q, uint64_t entry, uint64_t *offset, ui
     *bytes = sectors * 512 - (*offset & 511);
 }
 
-typedef struct Pack {
-    const uint8_t *in;
-    uint8_t *out;
-    size_t in_len, out_len;
-    bool zstd;
-    int result;
-} Pack;
+/* ---- reading */
 
-static int inflate_zlib(Pack *p)
-{
-    z_stream z = { .next_in = (uint8_t *)p->in, .avail_in = p->in_len, .next_out = p->out, .avail_out = p->out_len };
-    int ret;
-
-    if (inflateInit2(&z, -12) != Z_OK)
-        return -EIO;
-    ret = inflate(&z, Z_FINISH);
-    inflateEnd(&z);
-    /* the input is padded to a sector, so it may go on behind the stream */
-    return (ret == Z_STREAM_END || ret == Z_BUF_ERROR) && !z.avail_out ? 0 : -EIO;
-}
-
-#ifdef CONFIG_ZSTD
-static int inflate_zstd(Pack *p)
-{
-    ZSTD_DStream *d = ZSTD_createDStream();
-    ZSTD_inBuffer in = { p->in, p->in_len, 0 };
-    ZSTD_outBuffer out = { p->out, p->out_len, 0 };
-    int result = d ? 0 : -ENOMEM;
-
-    while (!result && out.pos < out.size) {
-        size_t before = in.pos, filled = out.pos;
-
-        if (ZSTD_isError(ZSTD_decompressStream(d, &out, &in)) || (in.pos == before && out.pos == filled))
-            result = -EIO;
-    }
-    ZSTD_freeDStream(d);
-    return result;
-}
-#endif
+typedef struct Unpack { const uint8_t *in; uint8_t *out; size_t in_len, out_len; bool zstd; } Unpack;
 
 static int unpack(void *arg)
 {
-    Pack *p = arg;
+    Unpack *p = arg;
 
-#ifdef CONFIG_ZSTD
-    if (p->zstd)
-        return inflate_zstd(p);
-#endif
-    return inflate_zlib(p);
+    return p->zstd ? decompress_zstd(p->in, p->in_len, p->out, p->out_len)
+                   : compress_inflate(p->in, p->in_len, p->out, p->out_len);
 }
 
 int qcow2_co_unpack(Qcow2 *q, uint64_t entry, void *out)
 {
     uint64_t offset;
     uint32_t bytes;
-    Pack p = { .out = out, .out_len = q->cluster_size, .zstd = q->compression_type == 1 };
+    Unpack p = { .out = out, .out_len = q->cluster_size, .zstd = q->compression_type == 1 };
     uint8_t *in;
     int ret;
 
@@ -92,105 +52,176 @@ int qcow2_co_unpack(Qcow2 *q, uint64_t entry, void *out)
     return ret;
 }
 
-/* ---- writing */
+/* ---- compressing */
 
-static int deflate_zlib(Pack *p)
+typedef struct Cluster { const uint8_t *plain; uint8_t *packed; int64_t size; } Cluster;    /* size < 0: stays as it is */
+
+typedef struct Batch {
+    uint32_t cluster_size;
+    bool zstd;
+    Cluster *cluster;
+    unsigned n, next;                   /* next: atomic */
+    unsigned running;
+    CoQueue ended;
+} Batch;
+
+static int pack_some(void *arg)
 {
-    z_stream z = { .next_in = (uint8_t *)p->in, .avail_in = p->in_len, .next_out = p->out, .avail_out = p->out_len };
-    int ret;
+    Batch *b = arg;
+    unsigned i;
 
-    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -12, 9, Z_DEFAULT_STRATEGY) != Z_OK)
-        return -EINVAL;
-    ret = deflate(&z, Z_FINISH);
-    p->result = p->out_len - z.avail_out;
-    deflateEnd(&z);
-    return ret == Z_STREAM_END ? 0 : -ENOSPC;
-}
+    while ((i = __atomic_fetch_add(&b->next, 1, __ATOMIC_RELAXED)) < b->n) {
+        Cluster *c = &b->cluster[i];
 
-static int pack(void *arg)
-{
-    Pack *p = arg;
-
-#ifdef CONFIG_ZSTD
-    if (p->zstd) {
-        size_t n = ZSTD_compress(p->out, p->out_len, p->in, p->in_len, ZSTD_CLEVEL_DEFAULT);
-
-        if (ZSTD_isError(n))
-            return -ENOSPC;
-        p->result = n;
-        return 0;
+        c->size = b->zstd ? compress_zstd(c->plain, b->cluster_size, c->packed, b->cluster_size - 1)
+                          : compress_deflate(c->plain, b->cluster_size, c->packed, b->cluster_size - 1);
     }
-#endif
-    return deflate_zlib(p);
+    return 0;
 }
 
-static int store(Qcow2 *q, uint64_t offset, const uint8_t *data, uint32_t bytes)
+static void packer_co(void *opaque)
 {
-    unsigned shift = 62 - (q->cluster_bits - 8);
-    uint64_t sectors;
+    Batch *b = opaque;
+
+    co_thread_pool(pack_some, b);
+    b->running--;
+    co_queue_wake_all(&b->ended);
+}
+
+static void pack_all(Batch *b)
+{
+    unsigned cores = MIN(g_get_num_processors(), b->n);
+
+    if (!b->zstd)
+        compress_prepare();
+    if (coroutine_blocking() || cores < 2) {
+        co_thread_pool(pack_some, b);
+        return;
+    }
+    b->running = cores;
+    for (unsigned i = 0; i < cores; i++)
+        coroutine_enter(coroutine_new(packer_co, b));
+    while (b->running)
+        co_queue_wait(&b->ended);
+}
+
+/* ---- storing */
+
+/* A run of compressed clusters that have been given places behind each other. */
+typedef struct Run { unsigned first, n; uint64_t at, bytes; struct iovec iov[64]; uint64_t entry[64]; } Run;
+
+static int write_run(Qcow2 *q, Run *r, uint64_t guest)
+{
+    IoVec v = { r->iov, r->n };
+    int ret = r->n ? node_co_write(q->node->file, r->at, r->bytes, &v, 0, 0) : 0;
+
+    if (r->n && ret == 0) {
+        co_mutex_lock(&q->lock);
+        for (unsigned i = 0; i < r->n && ret == 0; i++)
+            ret = qcow2_link_compressed(q, guest + ((uint64_t)(r->first + i) << q->cluster_bits), r->entry[i]);
+        co_mutex_unlock(&q->lock);
+    }
+    r->n = 0;
+    return ret;
+}
+
+static int64_t place(Qcow2 *q, uint64_t guest, uint32_t bytes)
+{
     int64_t at;
     int ret;
 
     co_mutex_lock(&q->lock);
-    qcow2_wait_allocs(q, offset, offset + q->cluster_size);
+    qcow2_wait_allocs(q, guest, guest + q->cluster_size);
     at = qcow2_alloc_bytes(q, bytes);
     ret = at < 0 ? (int)at : qcow2_check_overlap(q, at, bytes);
     co_mutex_unlock(&q->lock);
     if (ret < 0)
         return ret;
-    if ((uint64_t)at >> shift)
-        return -EFBIG;
-    ret = node_co_pwrite(q->node->file, at, data, bytes);
-    if (ret < 0)
-        return ret;
-    sectors = ((at + bytes - 1) >> 9) - (at >> 9);
-    co_mutex_lock(&q->lock);
-    ret = qcow2_link_compressed(q, offset, COMPRESSED | (sectors << shift) | at);
-    co_mutex_unlock(&q->lock);
-    return ret;
+    return (uint64_t)at >> (62 - (q->cluster_bits - 8)) ? -EFBIG : at;
 }
 
-static int write_cluster(Qcow2 *q, uint64_t offset, const uint8_t *plain, uint8_t *packed)
+/* One that does not get smaller: as it is. */
+static int store_plain(Qcow2 *q, uint64_t guest, const uint8_t *data)
 {
-    Pack p = { plain, packed, q->cluster_size, q->cluster_size - 1, q->compression_type == 1, 0 };
-    int ret = co_thread_pool(pack, &p);
     struct iovec iov;
-    IoVec v;
+    IoVec v = iov_one(&iov, data, MIN(q->cluster_size, q->node->length - guest));
 
-    if (ret == 0)
-        return store(q, offset, packed, p.result);
-    if (ret != -ENOSPC)
-        return ret;
-    /* does not get smaller: as it is */
-    v = iov_one(&iov, plain, MIN(q->cluster_size, q->node->length - offset));
-    return qcow2_co_write(q->node, offset, iov.iov_len, &v, 0, 0);
+    return qcow2_co_write(q->node, guest, iov.iov_len, &v, 0, 0);
+}
+
+static int store_all(Qcow2 *q, const Batch *b, uint64_t guest)
+{
+    unsigned shift = 62 - (q->cluster_bits - 8);
+    Run r = { .n = 0 };
+    int ret = 0;
+
+    for (unsigned i = 0; i < b->n && ret == 0; i++) {
+        const Cluster *c = &b->cluster[i];
+        uint64_t where = guest + ((uint64_t)i << q->cluster_bits);
+        int64_t at;
+
+        if (c->size < 0) {
+            ret = c->size == -ENOSPC ? write_run(q, &r, guest) : (int)c->size;
+            if (ret == 0)
+                ret = store_plain(q, where, c->plain);
+            continue;
+        }
+        at = place(q, where, c->size);
+        if (at < 0)
+            return at;
+        if (r.n && (r.n == G_N_ELEMENTS(r.iov) || (uint64_t)at != r.at + r.bytes))
+            ret = write_run(q, &r, guest);
+        if (!r.n) {
+            r.first = i;
+            r.at = at;
+            r.bytes = 0;
+        }
+        r.iov[r.n] = (struct iovec){ c->packed, c->size };
+        r.entry[r.n++] = COMPRESSED | ((((uint64_t)at + c->size - 1) >> 9) - ((uint64_t)at >> 9)) << shift | at;
+        r.bytes += c->size;
+    }
+    return ret < 0 ? ret : write_run(q, &r, guest);
+}
+
+/* At most 4 MiB. */
+static int write_batch(Qcow2 *q, uint64_t guest, uint64_t bytes, const IoVec *v, size_t vo)
+{
+    Batch b = { .cluster_size = q->cluster_size, .zstd = q->compression_type == 1, .n = size_to_clusters(q, bytes) };
+    uint64_t whole = (uint64_t)b.n << q->cluster_bits;
+    uint8_t *plain = block_try_memalign(whole), *packed = block_try_memalign(whole);
+    int ret = plain && packed ? 0 : -ENOMEM;
+
+    if (ret == 0) {
+        b.cluster = g_new(Cluster, b.n);
+        iov_to_buf(v, vo, plain, bytes);
+        memset(plain + bytes, 0, whole - bytes);
+        for (unsigned i = 0; i < b.n; i++)
+            b.cluster[i] = (Cluster){ plain + ((size_t)i << q->cluster_bits), packed + ((size_t)i << q->cluster_bits), 0 };
+        pack_all(&b);
+        ret = store_all(q, &b, guest);
+        g_free(b.cluster);
+    }
+    free(plain);
+    free(packed);
+    return ret;
 }
 
 /* Whole clusters; the last of the disk may be short. */
 int qcow2_co_write_compressed(Qcow2 *q, uint64_t offset, uint64_t bytes, const IoVec *v, size_t vo)
 {
-    uint8_t *plain, *packed;
     int ret = 0;
 
     if (q->data_file)
         return -ENOTSUP;
     if (cluster_in(q, offset) || (cluster_in(q, bytes) && offset + bytes != (uint64_t)q->node->length))
         return -EINVAL;
-    plain = block_try_memalign(q->cluster_size);
-    packed = block_try_memalign(q->cluster_size);
-    if (!plain || !packed)
-        ret = -ENOMEM;
     while (bytes && ret == 0) {
-        uint64_t now = MIN(bytes, q->cluster_size);
+        uint64_t now = MIN(bytes, 4u << 20);
 
-        iov_to_buf(v, vo, plain, now);
-        memset(plain + now, 0, q->cluster_size - now);
-        ret = write_cluster(q, offset, plain, packed);
+        ret = write_batch(q, offset, now, v, vo);
         offset += now;
         vo += now;
         bytes -= now;
     }
-    free(plain);
-    free(packed);
     return ret;
 }

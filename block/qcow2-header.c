@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <string.h>
+#include "block/compress.h"
 #include "block/options.h"
 #include "block/qcow2.h"
 #include "util/error.h"
@@ -105,8 +106,13 @@ static bool take_bitmaps(Qcow2 *q, const uint8_t *data, uint32_t len, GError **e
 
     if (len != 24)
         return error_set(err, "bitmaps_ext: Invalid extension length");
-    if (!(q->autoclear & AUTOCLEAR_BITMAPS))
-        return true;                    /* a program that did not know them has written: they are stale */
+    if (!(q->autoclear & AUTOCLEAR_BITMAPS)) {
+        /* a program that did not know them has written: they are stale */
+        warn_report(q->version < 3 ? "This qcow2 v2 image contains bitmaps, but they may have been modified by a program "
+                    "without persistent bitmap support; so now they must all be considered inconsistent"
+                    : "a program lacking bitmap support modified this file, so all bitmaps are now considered inconsistent");
+        return true;
+    }
     memcpy(&n, data, 4);
     q->n_bitmaps = GUINT32_FROM_BE(n);
     memcpy(&v, data + 8, 8);
@@ -115,7 +121,8 @@ static bool take_bitmaps(Qcow2 *q, const uint8_t *data, uint32_t len, GError **e
     q->bitmaps_offset = GUINT64_FROM_BE(v);
     if (!q->n_bitmaps)
         return error_set(err, "found bitmaps extension with zero bitmaps");
-    if (cluster_in(q, q->bitmaps_offset) || q->bitmaps_size > 64 * 1024 * 1024)
+    if (cluster_in(q, q->bitmaps_offset) || q->bitmaps_offset > INT64_MAX / 2 || q->bitmaps_size > 64 * 1024 * 1024 ||
+        q->n_bitmaps > 65535)
         return error_set(err, "invalid bitmap directory");
     return true;
 }
@@ -138,9 +145,7 @@ static bool take_extension(Qcow2 *q, uint32_t type, const uint8_t *data, uint32_
         q->data_file_name = g_strndup((const char *)data, len);
         return true;
     case EXT_BITMAPS:
-        if (!take_bitmaps(q, data, len, err))
-            return false;
-        break;
+        return take_bitmaps(q, data, len, err);
     }
     g_byte_array_append(q->extensions, (uint8_t *)head, 8);
     g_byte_array_append(q->extensions, data, len);
@@ -200,10 +205,8 @@ static bool check_values(Qcow2 *q, const QcowHeader *h, GError **err)
                          h->compression_type ? "" : "not ");
     if (h->compression_type > 1)
         return error_set(err, "qcow2: unknown compression type: %u", h->compression_type);
-#ifndef CONFIG_ZSTD
-    if (h->compression_type == 1)
-        return error_set(err, "qcow2: this build can't read zstd compressed images");
-#endif
+    if (h->compression_type == 1 && !compress_have_zstd())
+        return error_set(err, "qcow2: the image is compressed with zstd, and libzstd.so.1 is not there (package libzstd1)");
     q->compression_type = h->compression_type;
     if (h->size > INT64_MAX - (1 << 21))
         return error_set(err, "Image is too big");
@@ -298,7 +301,12 @@ bool qcow2_read_header(Qcow2 *q, unsigned flags, GError **err)
         return false;
     if ((q->incompatible & INCOMPAT_CORRUPT) && (flags & OPEN_RDWR) && !(flags & OPEN_CHECK))
         return error_set(err, "qcow2: Image is corrupt; cannot be opened read/write");
-    q->l2_bits = q->cluster_bits - 3;
+    q->extended = q->incompatible & INCOMPAT_EXTL2;
+    if (q->extended && q->cluster_bits < 14)
+        return error_set(err, "Extended L2 entries are only supported with cluster sizes of at least 16384 bytes");
+    q->l2_entry_size = q->extended ? 16 : 8;
+    q->sub_bits = q->cluster_bits - (q->extended ? 5 : 0);
+    q->l2_bits = q->cluster_bits - (q->extended ? 4 : 3);
     q->l2_entries = 1u << q->l2_bits;
     if (!check_values(q, &h, err))
         return false;
@@ -348,11 +356,28 @@ static void fill_header(Qcow2 *q, QcowHeader *h)
     };
 }
 
+int qcow2_header_sync(Qcow2 *q, unsigned from, unsigned to)
+{
+    QcowHeader h;
+
+    fill_header(q, &h);
+    return qcow2_header_put(q, from, (uint8_t *)&h + from, to - from);
+}
+
+static void put_bitmaps(Qcow2 *q, GByteArray *b)
+{
+    struct { uint32_t n, reserved; uint64_t size, offset; } e = {
+        GUINT32_TO_BE(q->n_bitmaps), 0, GUINT64_TO_BE(q->bitmaps_size), GUINT64_TO_BE(q->bitmaps_offset) };
+
+    if (q->n_bitmaps && q->version >= 3)
+        put_extension(b, EXT_BITMAPS, &e, sizeof(e));
+}
+
 int qcow2_rewrite_header(Qcow2 *q, GError **err)
 {
     g_autoptr(GByteArray) b = g_byte_array_new();
     BlockNode *n = q->node;
-    size_t name_len = n->backing_file ? strlen(n->backing_file) : 0;
+    size_t name_len = n->backing_file ? strlen(n->backing_file) : 0, room;
     QcowHeader h;
 
     fill_header(q, &h);
@@ -361,8 +386,11 @@ int qcow2_rewrite_header(Qcow2 *q, GError **err)
         put_extension(b, EXT_BACKING_FORMAT, n->backing_format, strlen(n->backing_format));
     if (q->data_file_name)
         put_extension(b, EXT_DATA_FILE, q->data_file_name, strlen(q->data_file_name));
-    if (q->version >= 3)
+    /* the names of features are a courtesy: left out where there is no room */
+    room = q->cluster_size - MIN(q->cluster_size, b->len + q->extensions->len + name_len + 8 + (q->n_bitmaps ? 32 : 0));
+    if (q->version >= 3 && room >= sizeof(feature_names) + 8)
         put_extension(b, EXT_FEATURE_TABLE, feature_names, sizeof(feature_names));
+    put_bitmaps(q, b);
     g_byte_array_append(b, q->extensions->data, q->extensions->len);
     put_extension(b, EXT_END, "", 0);
     if (name_len) {

@@ -55,6 +55,7 @@ static int read_some(Qcow2 *q, uint64_t offset, uint64_t *bytes, const IoVec *v,
     case CL_COMPRESSED:
         return read_compressed(q, host, cluster_in(q, offset), *bytes, v, vo);
     case CL_UNALLOCATED:
+    case CL_UNALLOCATED_HOST:
         return read_backing(q->node, offset, *bytes, v, vo);
     default:
         iov_memset(v, vo, 0, *bytes);
@@ -95,7 +96,7 @@ bool qcow2_reads_zero(Qcow2 *q, uint64_t offset, uint64_t bytes)
             return false;
         if (type == CL_NORMAL || type == CL_COMPRESSED)
             return false;
-        if (type == CL_UNALLOCATED && b && (int64_t)offset < len) {
+        if ((type == CL_UNALLOCATED || type == CL_UNALLOCATED_HOST) && b && (int64_t)offset < len) {
             int ret = node_co_status_above(b, NULL, offset, MIN(now, len - offset), &pnum, NULL, NULL, NULL);
 
             if (ret < 0 || !(ret & STATUS_ZERO) || pnum <= 0)
@@ -160,8 +161,8 @@ static unsigned edge_vecs(const Edge *e, struct iovec *iov)
 static int write_with_edges(Qcow2 *q, const Alloc *a, uint64_t offset, uint64_t bytes, uint64_t host, const IoVec *v,
                             size_t vo)
 {
-    uint64_t end = offset + bytes, aend = a->guest + a->bytes;
-    Edge head = { a->guest, offset - a->guest }, tail = { end, aend - end };
+    uint64_t end = offset + bytes;
+    Edge head = { a->start, offset - a->start }, tail = { end, a->end - end };
     int ret = fill_edge(q, a, &head);
 
     if (ret == 0)
@@ -210,7 +211,7 @@ int qcow2_co_write(BlockNode *n, int64_t offset, int64_t bytes, const IoVec *v, 
         return qcow2_co_write_compressed(q, offset, bytes, v, vo);
     while (bytes > 0 && ret == 0) {
         uint64_t now = bytes, host;
-        Alloc a;
+        Alloc a = { .bare = false };
 
         if (qcow2_map_fast(q, offset, &now, &host)) {
             ret = node_co_write(qcow2_data(q), host, now, v, vo, 0);
@@ -232,16 +233,41 @@ int qcow2_co_write(BlockNode *n, int64_t offset, int64_t bytes, const IoVec *v, 
 
 /* ---- zeroes, discard */
 
+/* Whole subclusters: those of the first cluster, whole clusters, those of the last. */
+static int zero_parts(Qcow2 *q, uint64_t offset, uint64_t bytes, unsigned flags)
+{
+    int ret = 0;
+
+    if (q->data_file_raw)
+        return -ENOTSUP;
+    while (bytes && ret == 0) {
+        uint64_t in = cluster_in(q, offset), now = in || bytes < q->cluster_size ? MIN(bytes, q->cluster_size - in)
+                                                                               : cluster_start(q, bytes);
+
+        co_mutex_lock(&q->lock);
+        if (now < q->cluster_size)
+            ret = qcow2_zero_subclusters(q, offset, now);
+        else
+            ret = qcow2_zero_clusters(q, offset, now, flags & BLK_MAY_UNMAP);
+        co_mutex_unlock(&q->lock);
+        offset += now;
+        bytes -= now;
+    }
+    return ret;
+}
+
 int qcow2_co_zero(BlockNode *n, int64_t offset, int64_t bytes, unsigned flags)
 {
     Qcow2 *q = n->state;
-    int64_t end = offset + bytes;
+    int64_t end = offset + bytes, sub = (INT64_C(1) << q->sub_bits) - 1;
     int ret;
 
-    if (cluster_in(q, offset) || (cluster_in(q, end) && end < n->length)) {
+    if (offset & sub || (end & sub && end < n->length)) {
         /* part of a cluster: nothing to do if it reads as zeroes already */
         return qcow2_reads_zero(q, offset, bytes) ? 0 : -ENOTSUP;
     }
+    if (q->extended && (cluster_in(q, offset) || (cluster_in(q, end) && end < n->length)))
+        return zero_parts(q, offset, bytes, flags);
     if (q->data_file_raw) {
         ret = node_co_zero(q->data_file, offset, bytes, flags);
         if (ret < 0)
@@ -274,6 +300,31 @@ int qcow2_co_discard(BlockNode *n, int64_t offset, int64_t bytes)
 
 /* ---- status */
 
+/* Clusters that were allocated ahead are holes of the file: worth asking for only when the file is that much smaller. */
+static bool may_be_sparse(Qcow2 *q)
+{
+    BlockNode *f = q->node->file->node;
+    int64_t length = node_length(f), real = node_allocated(f), used = 0, limit;
+
+    if (q->sparse_data)
+        return q->sparse_data > 0;
+    if (length < 0 || real < 0)
+        return true;
+    real >>= q->cluster_bits;
+    limit = MAX(real * 10 / 9, real + 2);
+    co_mutex_lock(&q->lock);
+    for (int64_t i = 0; i < length >> q->cluster_bits && used < limit; i++) {
+        uint64_t n;
+
+        if (qcow2_get_refcount(q, i, &n) < 0)
+            break;
+        used += n != 0;
+    }
+    co_mutex_unlock(&q->lock);
+    q->sparse_data = used >= limit ? 1 : -1;
+    return used >= limit;
+}
+
 int qcow2_co_status(BlockNode *n, int64_t offset, int64_t bytes, int64_t *pnum, int64_t *map, BlockNode **file)
 {
     Qcow2 *q = n->state;
@@ -292,9 +343,10 @@ int qcow2_co_status(BlockNode *n, int64_t offset, int64_t bytes, int64_t *pnum, 
         if (!total) {
             first = type;
             host = h;
-            status = type == CL_NORMAL ? STATUS_DATA | STATUS_OFFSET | STATUS_RECURSE
+            status = type == CL_NORMAL ? STATUS_DATA | STATUS_OFFSET | (may_be_sparse(q) ? STATUS_RECURSE : 0)
                 : type == CL_COMPRESSED ? STATUS_DATA | STATUS_COMPRESSED
-                : type == CL_ZERO_ALLOC ? STATUS_ZERO | STATUS_OFFSET : type == CL_ZERO_PLAIN ? STATUS_ZERO : 0;
+                : type == CL_ZERO_ALLOC ? STATUS_ZERO | STATUS_OFFSET
+                : type == CL_UNALLOCATED_HOST ? STATUS_OFFSET : type == CL_ZERO_PLAIN ? STATUS_ZERO : 0;
             if (status & STATUS_OFFSET) {
                 *map = host;
                 *file = qcow2_data(q)->node;

@@ -11,10 +11,24 @@ ClusterType qcow2_entry_type(const Qcow2 *q, uint64_t entry)
 {
     if (entry & COMPRESSED)
         return CL_COMPRESSED;
-    if ((entry & ZERO) && q->version >= 3)
+    if ((entry & ZERO) && q->version >= 3 && !q->extended)
         return entry & L2_OFFSET || (q->data_file && (entry & COPIED)) ? CL_ZERO_ALLOC : CL_ZERO_PLAIN;
     /* in an external data file, offset 0 is a place like any other */
     return entry & L2_OFFSET || (q->data_file && (entry & COPIED)) ? CL_NORMAL : CL_UNALLOCATED;
+}
+
+ClusterType qcow2_sub_type(const Qcow2 *q, uint64_t entry, uint64_t bits, unsigned sub)
+{
+    ClusterType whole = qcow2_entry_type(q, entry);
+    bool there = bits >> sub & 1, zero = bits >> (32 + sub) & 1;
+
+    if (!q->extended || whole == CL_COMPRESSED)
+        return whole;
+    if (there && (zero || whole == CL_UNALLOCATED))
+        return CL_INVALID;
+    if (whole == CL_UNALLOCATED)
+        return zero ? CL_ZERO_PLAIN : CL_UNALLOCATED;
+    return there ? CL_NORMAL : zero ? CL_ZERO_ALLOC : CL_UNALLOCATED_HOST;
 }
 
 static uint32_t l1_index(const Qcow2 *q, uint64_t offset)
@@ -25,26 +39,44 @@ static uint32_t l1_index(const Qcow2 *q, uint64_t offset)
 /* Position of the L2 entry of offset: which slice of the table, and where in it. */
 static uint64_t slice_of(const Qcow2 *q, uint64_t table, uint64_t offset, unsigned *index)
 {
-    unsigned per = q->slice_size / 8, i = (offset >> q->cluster_bits) & (q->l2_entries - 1);
+    unsigned per = slice_entries(q), i = (offset >> q->cluster_bits) & (q->l2_entries - 1);
 
     *index = i % per;
     return table + (uint64_t)(i / per) * q->slice_size;
 }
 
-static uint64_t entry_get(const Slice *s, unsigned index)
+static uint64_t entry_get(const Qcow2 *q, const Slice *s, unsigned index)
 {
     uint64_t be;
 
-    memcpy(&be, s->data + index * 8, 8);
+    memcpy(&be, s->data + index * q->l2_entry_size, 8);
     return GUINT64_FROM_BE(be);
 }
 
-static void entry_set(Qcow2 *q, Slice *s, unsigned index, uint64_t entry)
+/* The subclusters' bits; without them 0. */
+static uint64_t bits_get(const Qcow2 *q, const Slice *s, unsigned index)
 {
-    uint64_t be = GUINT64_TO_BE(entry);
+    uint64_t be = 0;
 
-    memcpy(s->data + index * 8, &be, 8);
+    if (q->extended)
+        memcpy(&be, s->data + index * q->l2_entry_size + 8, 8);
+    return GUINT64_FROM_BE(be);
+}
+
+static void entry_set(Qcow2 *q, Slice *s, unsigned index, uint64_t entry, uint64_t bits)
+{
+    uint64_t be[2] = { GUINT64_TO_BE(entry), GUINT64_TO_BE(bits) };
+
+    memcpy(s->data + index * q->l2_entry_size, be, q->l2_entry_size);
     slice_dirty(&q->l2c, s);
+}
+
+/* Bits of the subclusters that [from, to) of a cluster touches. */
+static uint64_t sub_mask(const Qcow2 *q, uint64_t from, uint64_t to)
+{
+    unsigned a = from >> q->sub_bits, b = (to + (UINT64_C(1) << q->sub_bits) - 1) >> q->sub_bits;
+
+    return ((UINT64_C(1) << b) - 1) & ~((UINT64_C(1) << a) - 1);
 }
 
 static int bad_table(Qcow2 *q, uint64_t table, uint32_t l1)
@@ -62,40 +94,57 @@ static int bad_entry(Qcow2 *q, uint64_t entry, const Slice *s, unsigned index)
 
 /* ---- look-up */
 
-/* How far clusters go on like the first: same type, and contiguous where that means something. */
-static unsigned count_alike(Qcow2 *q, const Slice *s, unsigned index, unsigned max, uint64_t first, ClusterType type)
+/* Type of what lies at byte `in` of the cluster; true: it can be told. */
+static ClusterType type_at(const Qcow2 *q, const Slice *s, unsigned index, uint64_t in)
 {
-    unsigned n = 1;
+    return qcow2_sub_type(q, entry_get(q, s, index), bits_get(q, s, index), in >> q->sub_bits);
+}
 
+static bool has_place(ClusterType t)
+{
+    return t == CL_NORMAL || t == CL_ZERO_ALLOC || t == CL_UNALLOCATED_HOST;
+}
+
+/* How many bytes from the first on are alike: same type, and contiguous where that means something. */
+static uint64_t count_alike(Qcow2 *q, const Slice *s, unsigned index, uint64_t in, uint64_t bytes, ClusterType type)
+{
+    uint64_t place = entry_get(q, s, index) & L2_OFFSET, sub = UINT64_C(1) << q->sub_bits, at = in, end = in + bytes;
+
+    end = MIN(end, (uint64_t)(slice_entries(q) - index) << q->cluster_bits);
     if (type == CL_COMPRESSED)
-        return 1;
-    for (; n < max; n++) {
-        uint64_t e = entry_get(s, index + n);
+        end = MIN(end, q->cluster_size);
+    while (at < end) {
+        unsigned i = at >> q->cluster_bits;
 
-        if (qcow2_entry_type(q, e) != type)
+        if (type_at(q, s, index + i, cluster_in(q, at)) != type)
             break;
-        if ((type == CL_NORMAL || type == CL_ZERO_ALLOC) &&
-            (e & L2_OFFSET) != (first & L2_OFFSET) + (uint64_t)n * q->cluster_size)
+        if (i && has_place(type) && !cluster_in(q, at) &&
+            (entry_get(q, s, index + i) & L2_OFFSET) != place + ((uint64_t)i << q->cluster_bits))
             break;
+        at = (at + sub) & ~(sub - 1);
     }
-    return n;
+    return MIN(at, end) - in;
 }
 
 static int lookup_slice(Qcow2 *q, Slice *s, unsigned index, uint64_t offset, uint64_t *bytes, uint64_t *host,
                         ClusterType *type)
 {
-    uint64_t in = cluster_in(q, offset), e = entry_get(s, index);
-    unsigned max = MIN(size_to_clusters(q, in + *bytes), q->slice_size / 8 - index);
+    uint64_t in = cluster_in(q, offset), e = entry_get(q, s, index);
 
-    *type = qcow2_entry_type(q, e);
-    if (*type == CL_NORMAL || *type == CL_ZERO_ALLOC) {
+    *type = type_at(q, s, index, in);
+    if (*type == CL_INVALID) {
+        qcow2_corrupt(q, true, -1, -1, "Invalid cluster entry found (L2 offset: %#" PRIx64 ", L2 index: %#x)", s->offset,
+                      index);
+        return -EIO;
+    }
+    if (has_place(*type)) {
         if (cluster_in(q, e & L2_OFFSET))
             return bad_entry(q, e, s, index);
         *host = (e & L2_OFFSET) + in;
     } else {
         *host = e;
     }
-    *bytes = MIN(*bytes, (uint64_t)count_alike(q, s, index, max, e, *type) * q->cluster_size - in);
+    *bytes = count_alike(q, s, index, in, *bytes, *type);
     return 0;
 }
 
@@ -132,11 +181,38 @@ int qcow2_lookup(Qcow2 *q, uint64_t offset, uint64_t *bytes, uint64_t *host, Clu
     return ret;
 }
 
+/* [from, to) of the cluster may be overwritten in place without telling L2. */
+static bool in_place(const Qcow2 *q, const Slice *s, unsigned index, uint64_t from, uint64_t to)
+{
+    uint64_t e = entry_get(q, s, index), mask;
+
+    if (!(e & COPIED) || qcow2_entry_type(q, e) != CL_NORMAL)
+        return false;
+    mask = q->extended ? sub_mask(q, from, to) : 0;
+    return !q->extended || (bits_get(q, s, index) & (mask | mask << 32)) == mask;
+}
+
+/* How many clusters from index on, contiguous in the file, may be overwritten in place by bytes from `in` on. */
+static unsigned count_in_place(const Qcow2 *q, const Slice *s, unsigned index, unsigned max, uint64_t in, uint64_t bytes)
+{
+    uint64_t place = entry_get(q, s, index) & L2_OFFSET;
+    unsigned n = 0;
+
+    for (; n < max; n++) {
+        uint64_t from = n ? 0 : in, to = MIN(q->cluster_size, in + bytes - ((uint64_t)n << q->cluster_bits));
+
+        if (!in_place(q, s, index + n, from, to) ||
+            (entry_get(q, s, index + n) & L2_OFFSET) != place + ((uint64_t)n << q->cluster_bits))
+            break;
+    }
+    return n;
+}
+
 bool qcow2_map_fast(Qcow2 *q, uint64_t offset, uint64_t *bytes, uint64_t *host)
 {
     uint64_t in = cluster_in(q, offset), first;
     uint32_t l1 = l1_index(q, offset);
-    unsigned index, n = 0, max;
+    unsigned index, n;
     Slice *s;
 
     if (q->allocs || l1 >= q->l1_size || !(q->l1[l1] & COPIED) || cluster_in(q, q->l1[l1] & L1_OFFSET) ||
@@ -145,15 +221,10 @@ bool qcow2_map_fast(Qcow2 *q, uint64_t offset, uint64_t *bytes, uint64_t *host)
     s = slice_peek(q, &q->l2c, slice_of(q, q->l1[l1] & L1_OFFSET, offset, &index));
     if (!s)
         return false;
-    max = MIN(size_to_clusters(q, in + *bytes), q->slice_size / 8 - index);
-    first = entry_get(s, index);
-    for (; n < max; n++) {
-        uint64_t e = entry_get(s, index + n);
-
-        if (!(e & COPIED) || qcow2_entry_type(q, e) != CL_NORMAL || cluster_in(q, e & L2_OFFSET) ||
-            (e & L2_OFFSET) != (first & L2_OFFSET) + (uint64_t)n * q->cluster_size)
-            break;
-    }
+    first = entry_get(q, s, index);
+    if (cluster_in(q, first & L2_OFFSET))
+        return false;
+    n = count_in_place(q, s, index, MIN(size_to_clusters(q, in + *bytes), slice_entries(q) - index), in, *bytes);
     for (unsigned i = 0; i < n && !q->data_file && q->overlap_check; i++)
         if (!q->metadata || g_hash_table_lookup(q->metadata, (gpointer)(((first & L2_OFFSET) >> q->cluster_bits) + i)))
             return false;               /* let the other way complain */
@@ -261,29 +332,30 @@ static void avoid_allocs(Qcow2 *q, uint64_t offset, uint64_t *bytes)
             *bytes = a->guest - offset;
 }
 
-/* An entry that may be overwritten in place without telling L2. */
-static bool in_place(const Qcow2 *q, uint64_t e)
-{
-    return (e & COPIED) && qcow2_entry_type(q, e) == CL_NORMAL;
-}
-
 static int map_in_place(Qcow2 *q, Slice *s, unsigned index, unsigned max, uint64_t in, uint64_t *bytes, uint64_t *host)
 {
-    uint64_t e = entry_get(s, index);
-    unsigned n = 1;
+    uint64_t e = entry_get(q, s, index);
+    unsigned n;
 
     if (cluster_in(q, e & L2_OFFSET))
         return bad_entry(q, e, s, index);
-    while (n < max && in_place(q, entry_get(s, index + n)) &&
-           (entry_get(s, index + n) & L2_OFFSET) == (e & L2_OFFSET) + (uint64_t)n * q->cluster_size)
-        n++;
+    n = count_in_place(q, s, index, max, in, *bytes);
     *bytes = MIN(*bytes, (uint64_t)n * q->cluster_size - in);
     *host = (e & L2_OFFSET) + in;
     return 0;
 }
 
+/* A place in the file that is the cluster's own, though nothing valid (or not all) is there. */
+static bool own_place(const Qcow2 *q, const Slice *s, unsigned index)
+{
+    uint64_t e = entry_get(q, s, index);
+    ClusterType t = qcow2_entry_type(q, e);
+
+    return (e & COPIED) && (t == CL_ZERO_ALLOC || (q->extended && t == CL_NORMAL));
+}
+
 /* Host clusters for up to n guest clusters from a->guest. */
-static int find_space(Qcow2 *q, Alloc *a, uint64_t n, uint64_t first_entry)
+static int find_space(Qcow2 *q, Alloc *a, uint64_t n, const Slice *s, unsigned index)
 {
     uint64_t got;
     int64_t host;
@@ -294,8 +366,8 @@ static int find_space(Qcow2 *q, Alloc *a, uint64_t n, uint64_t first_entry)
         a->reused = true;
         return 0;
     }
-    if (qcow2_entry_type(q, first_entry) == CL_ZERO_ALLOC && (first_entry & COPIED)) {
-        a->host = first_entry & L2_OFFSET;
+    if (own_place(q, s, index)) {
+        a->host = entry_get(q, s, index) & L2_OFFSET;
         a->bytes = q->cluster_size;
         a->reused = true;
         return cluster_in(q, a->host) ? -EIO : 0;
@@ -308,22 +380,53 @@ static int find_space(Qcow2 *q, Alloc *a, uint64_t n, uint64_t first_entry)
     return 0;
 }
 
+/* Valid subclusters that live elsewhere: the whole cluster is copied. */
+static bool copies_all(const Qcow2 *q, const Slice *s, unsigned index)
+{
+    uint64_t e = entry_get(q, s, index);
+
+    if (!q->extended || qcow2_entry_type(q, e) == CL_COMPRESSED)
+        return true;
+    return (bits_get(q, s, index) & SUB_ALL) && !(e & COPIED);
+}
+
+/* What is written of the first and the last cluster: at the least, whole subclusters; not those that are valid. */
+static void set_range(const Qcow2 *q, const Slice *s, unsigned index, uint64_t offset, uint64_t bytes, Alloc *a)
+{
+    uint64_t sub = UINT64_C(1) << q->sub_bits, end = offset + bytes;
+    unsigned last = index + (a->bytes >> q->cluster_bits) - 1;
+
+    a->start = a->guest;
+    a->end = a->guest + a->bytes;
+    if (!copies_all(q, s, index)) {
+        bool valid = bits_get(q, s, index) >> (cluster_in(q, offset) >> q->sub_bits) & 1;
+
+        a->start = valid ? offset : offset & ~(sub - 1);
+    }
+    if (!copies_all(q, s, last)) {
+        bool valid = bits_get(q, s, last) >> (cluster_in(q, end - 1) >> q->sub_bits) & 1;
+
+        a->end = valid ? end : (end + sub - 1) & ~(sub - 1);
+    }
+}
+
 static int map_new(Qcow2 *q, Slice *s, unsigned index, unsigned max, uint64_t offset, uint64_t *bytes, uint64_t *host,
                    Alloc *a)
 {
-    uint64_t in = cluster_in(q, offset), first = entry_get(s, index);
+    uint64_t in = cluster_in(q, offset);
+    bool bare = a->bare;
     unsigned n = 1;
     int ret;
 
-    while (n < max && !in_place(q, entry_get(s, index + n)) &&
-           (qcow2_entry_type(q, entry_get(s, index + n)) != CL_ZERO_ALLOC || q->data_file))
+    while (n < max && !in_place(q, s, index + n, 0, q->cluster_size) && (!own_place(q, s, index + n) || q->data_file))
         n++;
-    *a = (Alloc){ .guest = offset - in };
-    ret = find_space(q, a, n, first);
+    *a = (Alloc){ .guest = offset - in, .bare = bare };
+    ret = find_space(q, a, n, s, index);
     if (ret < 0)
         return ret;
     *bytes = MIN(*bytes, a->bytes - in);
     a->bytes = cluster_round(q, in + *bytes) <= a->bytes ? cluster_round(q, in + *bytes) : a->bytes;
+    set_range(q, s, index, offset, *bytes, a);
     *host = a->host + in;
     a->next = q->allocs;
     q->allocs = a;
@@ -342,9 +445,9 @@ int qcow2_map_write(Qcow2 *q, uint64_t offset, uint64_t *bytes, uint64_t *host, 
     ret = qcow2_l2_for_write(q, offset, &s, &index);
     if (ret < 0)
         return ret;
-    max = MIN(size_to_clusters(q, in + *bytes), q->slice_size / 8 - index);
+    max = MIN(size_to_clusters(q, in + *bytes), slice_entries(q) - index);
     *bytes = MIN(*bytes, (uint64_t)max * q->cluster_size - in);
-    if (in_place(q, entry_get(s, index)))
+    if (in_place(q, s, index, in, MIN(q->cluster_size, in + *bytes)))
         ret = map_in_place(q, s, index, max, in, bytes, host);
     else
         ret = map_new(q, s, index, max, offset, bytes, host, a);
@@ -354,6 +457,18 @@ int qcow2_map_write(Qcow2 *q, uint64_t offset, uint64_t *bytes, uint64_t *host, 
     if (ret < 0 && a->bytes)
         qcow2_alloc_end(q, a);
     return ret;
+}
+
+/* The subclusters of the i-th cluster that are valid now. */
+static uint64_t linked_bits(const Qcow2 *q, const Alloc *a, uint64_t i, uint64_t old)
+{
+    uint64_t guest = a->guest + (i << q->cluster_bits), from = MAX(guest, a->start), to, mask;
+
+    if (!q->extended || a->bare)
+        return old;
+    to = MIN(guest + q->cluster_size, a->end);
+    mask = sub_mask(q, from - guest, to - guest);
+    return (old & ~(mask << 32)) | mask;
 }
 
 /* The clusters now hold what they should: makes L2 say so, and frees what was there before. */
@@ -367,12 +482,13 @@ int qcow2_link(Qcow2 *q, Alloc *a)
     if (ret < 0)
         return ret;
     for (uint64_t i = 0; i < n; i++) {
-        uint64_t old = entry_get(s, index + i), now = (a->host + (i << q->cluster_bits)) | COPIED;
+        uint64_t old = entry_get(q, s, index + i), now = (a->host + (i << q->cluster_bits)) | COPIED;
+        uint64_t had = bits_get(q, s, index + i), has = linked_bits(q, a, i, had);
 
-        if (old == now)
+        if (old == now && had == has)
             continue;
-        entry_set(q, s, index + i, now);
-        if (!a->reused)
+        entry_set(q, s, index + i, now, has);
+        if (!a->reused && old != now)
             qcow2_free_entry(q, old, FREE_OTHER);
     }
     slice_put(s);
@@ -398,8 +514,8 @@ int qcow2_link_compressed(Qcow2 *q, uint64_t guest, uint64_t entry)
 
     if (ret < 0)
         return ret;
-    old = entry_get(s, index);
-    entry_set(q, s, index, entry);
+    old = entry_get(q, s, index);
+    entry_set(q, s, index, entry, 0);
     slice_put(s);
     qcow2_free_entry(q, old, FREE_OTHER);
     q->unpacked_entry = 0;              /* the place may have held another one before */
@@ -408,30 +524,43 @@ int qcow2_link_compressed(Qcow2 *q, uint64_t guest, uint64_t entry)
 
 /* ---- zeroes and discard */
 
-/* What becomes of an entry; unchanged: leave it. */
-static uint64_t zeroed_entry(Qcow2 *q, uint64_t e, bool unmap)
+typedef struct Entry { uint64_t entry, bits; } Entry;
+
+/* Reads as zeroes already, and nothing shows through. */
+static bool nothing_to_zero(Qcow2 *q, Entry e, ClusterType t)
 {
-    ClusterType t = qcow2_entry_type(q, e);
+    if (t == CL_ZERO_PLAIN)
+        return true;
+    if (t != CL_UNALLOCATED)
+        return false;
+    return q->extended ? e.bits == SUB_ZEROES || (!e.bits && !q->node->backing) : !q->node->backing;
+}
+
+static Entry plain_zero(const Qcow2 *q)
+{
+    return q->extended ? (Entry){ 0, SUB_ZEROES } : (Entry){ ZERO, 0 };
+}
+
+/* What becomes of an entry; unchanged: leave it. */
+static Entry zeroed_entry(Qcow2 *q, Entry e, bool unmap)
+{
+    ClusterType t = qcow2_entry_type(q, e.entry);
 
     if (q->version < 3)
-        return 0;
-    if (t == CL_ZERO_PLAIN || (t == CL_UNALLOCATED && !q->node->backing))
+        return (Entry){ 0 };
+    if (nothing_to_zero(q, e, t))
         return e;
-    if ((t == CL_NORMAL || t == CL_ZERO_ALLOC) && (e & COPIED) && !unmap)
-        return (e & (L2_OFFSET | COPIED)) | ZERO;
-    return ZERO;
+    if ((t == CL_NORMAL || t == CL_ZERO_ALLOC) && (e.entry & COPIED) && !unmap)
+        return q->extended ? (Entry){ e.entry, SUB_ZEROES } : (Entry){ (e.entry & (L2_OFFSET | COPIED)) | ZERO, 0 };
+    return plain_zero(q);
 }
 
 /* full: as if never written, so that the backing file shows. */
-static uint64_t discarded_entry(Qcow2 *q, uint64_t e, bool full)
+static Entry discarded_entry(Qcow2 *q, Entry e, bool full)
 {
-    ClusterType t = qcow2_entry_type(q, e);
-
     if (full || q->version < 3)
-        return 0;
-    if (t == CL_ZERO_PLAIN || (t == CL_UNALLOCATED && !q->node->backing))
-        return e;
-    return ZERO;
+        return (Entry){ 0 };
+    return nothing_to_zero(q, e, qcow2_entry_type(q, e.entry)) ? e : plain_zero(q);
 }
 
 static bool table_missing(Qcow2 *q, uint64_t offset)
@@ -457,16 +586,16 @@ static int change_some(Qcow2 *q, uint64_t offset, uint64_t bytes, int how, bool 
     ret = qcow2_l2_for_write(q, offset, &s, &index);
     if (ret < 0)
         return ret;
-    n = MIN(bytes >> q->cluster_bits, q->slice_size / 8 - index);
+    n = MIN(bytes >> q->cluster_bits, slice_entries(q) - index);
     for (unsigned i = 0; i < n; i++) {
-        uint64_t old = entry_get(s, index + i);
-        uint64_t now = how ? discarded_entry(q, old, flag) : zeroed_entry(q, old, flag);
+        Entry old = { entry_get(q, s, index + i), bits_get(q, s, index + i) };
+        Entry now = how ? discarded_entry(q, old, flag) : zeroed_entry(q, old, flag);
 
-        if (now == old)
+        if (now.entry == old.entry && now.bits == old.bits)
             continue;
-        entry_set(q, s, index + i, now);
-        if (!(now & L2_OFFSET))
-            qcow2_free_entry(q, old, kind);
+        entry_set(q, s, index + i, now.entry, now.bits);
+        if (!(now.entry & L2_OFFSET))
+            qcow2_free_entry(q, old.entry, kind);
     }
     slice_put(s);
     *done = (uint64_t)n << q->cluster_bits;
@@ -501,4 +630,26 @@ int qcow2_discard_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, bool full,
     if (!full && q->version < 3 && q->node->backing)
         return -ENOTSUP;
     return change(q, offset, bytes, 1, full, kind);
+}
+
+int qcow2_zero_subclusters(Qcow2 *q, uint64_t offset, uint64_t bytes)
+{
+    uint64_t in = cluster_in(q, offset), e, mask = sub_mask(q, in, in + bytes);
+    unsigned index;
+    Slice *s;
+    int ret;
+
+    qcow2_wait_allocs(q, offset, offset + bytes);
+    if (table_missing(q, offset) && !q->node->backing)
+        return 0;
+    ret = qcow2_l2_for_write(q, offset, &s, &index);
+    if (ret < 0)
+        return ret;
+    e = entry_get(q, s, index);
+    if (qcow2_entry_type(q, e) == CL_COMPRESSED)
+        ret = -ENOTSUP;
+    else
+        entry_set(q, s, index, e, (bits_get(q, s, index) & ~mask) | mask << 32);
+    slice_put(s);
+    return ret;
 }

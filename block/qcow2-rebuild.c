@@ -100,10 +100,12 @@ static int write_table(Rebuild *r, const uint64_t *table, uint64_t entries)
 {
     Qcow2 *q = r->q;
     uint64_t offset = (r->start + r->blocks->len) << q->cluster_bits;
-    struct __attribute__((packed)) { uint64_t offset; uint32_t clusters; } h = {
-        GUINT64_TO_BE(offset), GUINT32_TO_BE(r->table_clusters) };
-    uint64_t *be = block_try_memalign(entries * 8);
-    int ret = be ? 0 : -ENOMEM;
+    uint64_t *be, old_offset = q->rt_offset;
+    uint32_t old_size = q->rt_size;
+    int ret;
+
+    be = block_try_memalign(entries * 8);
+    ret = be ? 0 : -ENOMEM;
 
     for (uint64_t i = 0; ret == 0 && i < entries; i++)
         be[i] = GUINT64_TO_BE(table[i]);
@@ -112,10 +114,17 @@ static int write_table(Rebuild *r, const uint64_t *table, uint64_t entries)
     free(be);
     if (ret == 0)
         ret = node_co_flush(q->node->file->node);
-    if (ret == 0)
-        ret = qcow2_header_put(q, offsetof(QcowHeader, refcount_table_offset), &h, sizeof(h));
-    if (ret == 0)
-        q->rt_offset = offset;
+    if (ret < 0)
+        return ret;
+    /* table and width change together */
+    q->rt_offset = offset;
+    q->rt_size = entries;
+    ret = qcow2_header_sync(q, offsetof(QcowHeader, refcount_table_offset), q->version < 3
+                            ? offsetof(QcowHeader, nb_snapshots) : offsetof(QcowHeader, header_length));
+    if (ret < 0) {
+        q->rt_offset = old_offset;
+        q->rt_size = old_size;
+    }
     return ret;
 }
 

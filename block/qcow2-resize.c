@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include "block/compress.h"
 #include "block/options.h"
 #include "block/qcow2.h"
 #include "util/error.h"
@@ -94,7 +95,7 @@ int qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t end, Prealloc p, GErro
 
     while (offset < end && ret == 0) {
         uint64_t now = MIN(end - offset, UINT64_C(1) << 30), host;
-        Alloc a;
+        Alloc a = { .bare = q->extended && q->node->backing_file };
 
         co_mutex_lock(&q->lock);
         ret = qcow2_map_write(q, offset, &now, &host, &a);
@@ -189,13 +190,27 @@ const CreateOpt qcow2_create_opts[] = {
     { "data_file_raw", COPT_BOOL, "The external data file must stay valid as a raw image" },
     { "lazy_refcounts", COPT_BOOL, "Postpone refcount updates", "off" },
     { "refcount_bits", COPT_NUMBER, "Width of a reference count entry in bits", "16" },
+    /* there is no encryption: these are known so as to be refused for what they are */
+    { "encryption", COPT_BOOL, "Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)" },
+    { "encrypt.format", COPT_STRING, "Encrypt the image, format choices: 'aes', 'luks'" },
+    { "encrypt.key-secret", COPT_STRING, "ID of secret providing qcow AES key or LUKS passphrase" },
+    { "encrypt.cipher-alg", COPT_STRING, "Name of encryption cipher algorithm" },
+    { "encrypt.cipher-mode", COPT_STRING, "Name of encryption cipher mode" },
+    { "encrypt.ivgen-alg", COPT_STRING, "Name of IV generator algorithm" },
+    { "encrypt.ivgen-hash-alg", COPT_STRING, "Name of IV generator hash algorithm" },
+    { "encrypt.hash-alg", COPT_STRING, "Name of encryption hash algorithm" },
+    { "encrypt.iter-time", COPT_NUMBER, "Time to spend in PBKDF in milliseconds" },
+    { "encrypt.keyslot", COPT_NUMBER, "Select a single keyslot to modify explicitly", NULL, true },
+    { "encrypt.new-secret", COPT_STRING, "New secret to set in the matching keyslots. Empty string to erase", NULL, true },
+    { "encrypt.old-secret", COPT_STRING, "Select all keyslots that match this password", NULL, true },
+    { "encrypt.state", COPT_STRING, "Select new state of affected keyslots (active/inactive)", NULL, true },
     { NULL },
 };
 
 typedef struct Create {
     uint64_t size, cluster_size, refcount_bits;
     int compat, prealloc, compression;
-    bool lazy, data_raw;
+    bool lazy, data_raw, extended;
     char *backing, *backing_fmt, *data_file;
 } Create;
 
@@ -203,8 +218,10 @@ static bool take_create(Create *c, json_t *opts, GError **err)
 {
     static const char *const compats[] = { "0.10", "v2", "1.1", "v3", NULL };
     static const char *const compressions[] = { "zlib", "zstd", NULL };
-    bool extended = false, nocow;
+    bool nocow;
 
+    if (jopts_get(opts, "encryption") || jopts_has_prefix(opts, "encrypt."))
+        return error_set(err, "Encryption (LUKS, AES) is not supported by this program");
     *c = (Create){ .cluster_size = 65536, .refcount_bits = 16, .compat = 3 };
     c->backing = jopts_take(opts, "backing_file");
     c->backing_fmt = jopts_take(opts, "backing_fmt");
@@ -215,10 +232,8 @@ static bool take_create(Create *c, json_t *opts, GError **err)
         if (!jopts_take_enum(opts, "compat", compats, &c->compat, NULL))
             return error_set(err, "Parameter 'version' does not accept value '%s'", given);
     }
-    if (!jopts_take_bool(opts, "extended_l2", &extended, err) || !jopts_take_bool(opts, "nocow", &nocow, err))
+    if (!jopts_take_bool(opts, "extended_l2", &c->extended, err) || !jopts_take_bool(opts, "nocow", &nocow, err))
         return false;
-    if (extended)
-        return error_set(err, "Extended L2 tables are not supported by this program");
     if (!jopts_take_size(opts, "size", &c->size, err) || !jopts_take_size(opts, "cluster_size", &c->cluster_size, err) ||
         !jopts_take_number(opts, "refcount_bits", &c->refcount_bits, err) ||
         !jopts_take_bool(opts, "lazy_refcounts", &c->lazy, err) ||
@@ -237,6 +252,11 @@ static bool check_create(const Create *c, GError **err)
         c->cluster_size > 1 << MAX_CLUSTER_BITS)
         return error_set(err, "Cluster size must be a power of two between %d and %dk", 1 << MIN_CLUSTER_BITS,
                          1 << (MAX_CLUSTER_BITS - 10));
+    if (c->extended && c->compat < 3)
+        return error_set(err, "Extended L2 entries are only supported with compatibility level 1.1 and above (use version=v3 or "
+                         "greater)");
+    if (c->extended && c->cluster_size < 16384)
+        return error_set(err, "Extended L2 entries are only supported with cluster sizes of at least 16384 bytes");
     if (!c->refcount_bits || c->refcount_bits & (c->refcount_bits - 1) || c->refcount_bits > 64)
         return error_set(err, "Refcount width must be a power of two and may not exceed 64 bits");
     if (c->compat < 3 && c->refcount_bits != 16)
@@ -251,15 +271,13 @@ static bool check_create(const Create *c, GError **err)
     if (c->compat < 3 && c->data_file)
         return error_set(err, "External data files are only supported with compatibility level 1.1 and above (use "
                          "version=v3 or greater)");
-#ifndef CONFIG_ZSTD
-    if (c->compression)
-        return error_set(err, "This build can't compress with zstd");
-#endif
+    if (c->compression && !compress_have_zstd())
+        return error_set(err, "zstd is not there: install the package libzstd1");
     if (c->data_raw && !c->data_file)
         return error_set(err, "data-file-raw requires data-file");
     if (c->data_raw && c->backing)
         return error_set(err, "Backing file and data-file-raw cannot be used at the same time");
-    if (c->backing && c->prealloc != PREALLOC_OFF && c->prealloc != PREALLOC_METADATA)
+    if (c->backing && c->prealloc != PREALLOC_OFF && !c->extended)
         return error_set(err, "Backing file and preallocation can only be used at the same time if extended_l2 is enabled");
     return true;
 }
@@ -278,10 +296,11 @@ static bool write_empty(BlockNode *file, const Create *c, GError **err)
 
     if (l) {
         q.node = n;
-        q.l2_bits = q.cluster_bits - 3;
+        q.l2_bits = q.cluster_bits - (c->extended ? 4 : 3);
         q.rt_offset = q.cluster_size;
         q.rt_size = q.cluster_size / 8;
-        q.incompatible = (c->data_file ? INCOMPAT_DATA_FILE : 0) | (c->compression ? INCOMPAT_COMPRESSION : 0);
+        q.incompatible = (c->data_file ? INCOMPAT_DATA_FILE : 0) | (c->compression ? INCOMPAT_COMPRESSION : 0) |
+            (c->extended ? INCOMPAT_EXTL2 : 0);
         q.compatible = c->lazy ? COMPAT_LAZY_REFCOUNTS : 0;
         q.autoclear = c->data_raw ? AUTOCLEAR_DATA_FILE_RAW : 0;
         q.data_file_name = c->data_file;
@@ -339,6 +358,39 @@ static bool create_files(const char *filename, const Create *c, GError **err)
     ok = write_empty(file, c, err);
     node_unref(file);
     return ok && set_size(filename, c, err);
+}
+
+static char *as_compat(char *message)
+{
+    char *at = message ? strstr(message, "version=v3") : NULL;
+    GString *s;
+
+    if (!at)
+        return message;
+    s = g_string_new_len(message, at - message);
+    g_string_append_printf(s, "compat=1.1%s", at + strlen("version=v3"));
+    g_free(message);
+    return g_string_free(s, FALSE);
+}
+
+bool qcow2_measure_options(json_t *opts, Qcow2Shape *s, GError **err)
+{
+    g_autoptr(json_t) copy = json_copy(opts);
+    GError *e = NULL;
+    Create c;
+    bool ok = take_create(&c, copy, &e) && check_create(&c, &e);
+
+    if (e) {
+        e->message = as_compat(e->message);
+        g_propagate_error(err, e);
+    } else if (ok) {
+        *s = (Qcow2Shape){ c.size, c.cluster_size, __builtin_ctzll(c.refcount_bits), c.compat, c.extended, c.backing != NULL,
+                           c.prealloc == PREALLOC_FULL || c.prealloc == PREALLOC_FALLOC };
+    }
+    g_free(c.backing);
+    g_free(c.backing_fmt);
+    g_free(c.data_file);
+    return ok;
 }
 
 bool qcow2_create(const char *filename, json_t *opts, GError **err)

@@ -58,11 +58,11 @@ static int walk_slice(Qcow2 *q, uint64_t offset, int delta, bool flags)
 
     if (ret < 0)
         return ret;
-    for (unsigned i = 0; ret == 0 && i < q->slice_size / 8; i++) {
+    for (unsigned i = 0; ret == 0 && i < slice_entries(q); i++) {
         uint64_t be, e, old;
         ClusterType t;
 
-        memcpy(&be, s->data + i * 8, 8);
+        memcpy(&be, s->data + i * q->l2_entry_size, 8);
         e = old = GUINT64_FROM_BE(be);
         if (!e)
             continue;
@@ -72,7 +72,7 @@ static int walk_slice(Qcow2 *q, uint64_t offset, int delta, bool flags)
             ret = right_flag(q, &e, e & L2_OFFSET);
         if (ret == 0 && e != old) {
             be = GUINT64_TO_BE(e);
-            memcpy(s->data + i * 8, &be, 8);
+            memcpy(s->data + i * q->l2_entry_size, &be, 8);
             slice_dirty(&q->l2c, s);
         }
     }
@@ -369,4 +369,43 @@ bool qcow2_snapshot_delete(BlockNode *n, const char *id_or_name, GError **err)
     if (i < 0)
         return error_set(err, "snapshot not found");
     return ret == 0 || error_set_errno(err, ret, "Failed to free the cluster and L1 table");
+}
+
+/* ---- load */
+
+static int find_exactly(Qcow2 *q, const char *id, const char *name)
+{
+    for (uint32_t i = 0; i < q->n_snapshots; i++)
+        if ((!id || !strcmp(q->snapshots[i].id, id)) && (!name || !strcmp(q->snapshots[i].name, name)))
+            return i;
+    return -1;
+}
+
+bool qcow2_snapshot_load(BlockNode *n, const char *id, const char *name, GError **err)
+{
+    Qcow2 *q = n->state;
+    int i = find_exactly(q, id, name), ret = 0;
+    uint64_t *l1;
+    const Snapshot *s;
+    uint32_t size;
+
+    if (!n->read_only)
+        return error_set(err, "Snapshots can only be loaded from images that are read-only");
+    if (i < 0)
+        return error_set(err, "Can't find snapshot");
+    s = &q->snapshots[i];
+    size = MAX(s->l1_size, size_to_l1(q, s->disk_size));
+    l1 = size <= MAX_L1_BYTES / 8 ? load_l1(q, s->l1_offset, s->l1_size, size, &ret) : NULL;
+    if (!l1 || ret < 0) {
+        free(l1);
+        return error_set(err, "Failed to read L1 table for snapshot");
+    }
+    free(q->l1);
+    q->l1 = l1;
+    q->l1_size = size;
+    q->l1_offset = s->l1_offset;
+    q->l1_vm_state_index = size_to_l1(q, s->disk_size);
+    forget_all(q);
+    node_set_length(n, s->disk_size);
+    return true;
 }

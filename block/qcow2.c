@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "block/bitmap.h"
 #include "block/options.h"
 #include "block/qcow2.h"
 #include "util/error.h"
@@ -126,13 +127,12 @@ static bool open_data_file(Qcow2 *q, json_t *opts, GError **err)
 /* A program that did not know a feature has been here: what it stood for is stale. And we are such a program. */
 static bool clear_unknown(Qcow2 *q, GError **err)
 {
-    uint64_t keep = q->autoclear & (q->data_file ? AUTOCLEAR_DATA_FILE_RAW : 0);
+    uint64_t keep = q->autoclear & ((q->data_file ? AUTOCLEAR_DATA_FILE_RAW : 0) | (q->n_bitmaps ? AUTOCLEAR_BITMAPS : 0));
     int ret;
 
     if (keep == q->autoclear)
         return true;
     q->autoclear = keep;
-    q->n_bitmaps = 0;
     ret = qcow2_put_features(q);
     return ret == 0 || error_set_errno(err, ret, "Could not update qcow2 header");
 }
@@ -152,7 +152,8 @@ static bool repair_dirty(Qcow2 *q, GError **err)
 
 static bool put_in_order(Qcow2 *q, GError **err)
 {
-    return clear_unknown(q, err) && (!(q->incompatible & INCOMPAT_DIRTY) || repair_dirty(q, err));
+    return clear_unknown(q, err) && (!(q->incompatible & INCOMPAT_DIRTY) || repair_dirty(q, err)) &&
+        qcow2_load_bitmaps(q, err);
 }
 
 static bool qcow2_open(BlockNode *n, json_t *opts, unsigned flags, GError **err)
@@ -166,11 +167,14 @@ static bool qcow2_open(BlockNode *n, json_t *opts, unsigned flags, GError **err)
     q->slice_size = MIN(q->cluster_size, 4096);
     if (!take_options(q, opts, flags, err) || !open_data_file(q, opts, err) || !qcow2_read_snapshots(q, err))
         return false;
-    if (n->read_only || (flags & OPEN_CHECK) || block_is_inactive())
+    if (flags & OPEN_CHECK)
         return true;
+    if (n->read_only || block_is_inactive())
+        return (flags & OPEN_NO_IO) || block_is_inactive() || qcow2_load_bitmaps(q, err);
     return put_in_order(q, err);
 }
 
+/* Everything in the image is as it should be for others to read it; nothing more is going to be written. */
 static int write_all_back(BlockNode *n)
 {
     Qcow2 *q = n->state;
@@ -179,12 +183,28 @@ static int write_all_back(BlockNode *n)
     if (!q->l2c.hash || n->broken || !node_writable(n))
         return 0;
     co_mutex_lock(&q->lock);
+    ret = n->bitmaps || q->bitmaps_loaded ? qcow2_store_bitmaps(q) : 0;
+    if (ret < 0)
+        warn_report("Lost persistent bitmaps of node '%s': %s", n->name, g_strerror(-ret));
     /* twice: what the first makes free is counted by the second */
     ret = qcow2_flush_locked(q);
     if (ret == 0 && (q->rbc.n_dirty || q->pending->len))
         ret = qcow2_flush_locked(q);
     co_mutex_unlock(&q->lock);
     return ret;
+}
+
+static bool qcow2_reopen(BlockNode *n, bool rw, GError **err)
+{
+    Qcow2 *q = n->state;
+    int ret;
+
+    if (rw && q->incompatible & INCOMPAT_CORRUPT)
+        return error_set(err, "qcow2: Image is corrupt; cannot be opened read/write");
+    if (rw)
+        return put_in_order(q, err);
+    ret = write_all_back(n);
+    return ret == 0 || error_set_errno(err, ret, "Could not write back the metadata of '%s'", n->filename);
 }
 
 static void free_state(Qcow2 *q)
@@ -226,8 +246,10 @@ static bool qcow2_activate(BlockNode *n, GError **err)
 
     free_state(q);
     memset(q, 0, sizeof *q);
+    node_bitmaps_drop_persistent(n);
     q->node = n;
     q->data_file = old.data_file;
+    q->data_file_raw = old.data_file_raw;
     q->pending = g_array_new(FALSE, FALSE, sizeof(PendingFree));
     n->broken = true;                   /* unless all goes well */
     if (!qcow2_read_header(q, n->flags, err) || !qcow2_read_snapshots(q, err))
@@ -267,7 +289,7 @@ static void qcow2_limits(BlockNode *n)
     Qcow2 *q = n->state;
 
     n->limits.request_align = 1;
-    n->limits.zero_align = q->cluster_size;
+    n->limits.zero_align = UINT32_C(1) << q->sub_bits;
     n->limits.discard_align = q->cluster_size;
 }
 
@@ -284,19 +306,22 @@ static bool qcow2_info(BlockNode *n, NodeInfo *info)
 static json_t *qcow2_specific_info(BlockNode *n)
 {
     Qcow2 *q = n->state;
-    json_t *d;
+    json_t *d, *bitmaps;
 
     if (q->version == 2)
         d = json_pack("{s:s, s:i}", "compat", "0.10", "refcount-bits", (int)q->refcount_bits);
     else
         d = json_pack("{s:s, s:b, s:b, s:b, s:i}", "compat", "1.1", "lazy-refcounts",
                       !!(q->compatible & COMPAT_LAZY_REFCOUNTS), "corrupt", !!(q->incompatible & INCOMPAT_CORRUPT),
-                      "extended-l2", 0, "refcount-bits", (int)q->refcount_bits);
+                      "extended-l2", (int)q->extended, "refcount-bits", (int)q->refcount_bits);
     json_object_set_new(d, "compression-type", json_string(q->compression_type ? "zstd" : "zlib"));
     if (q->data_file_name) {
         json_object_set_new(d, "data-file", json_string(q->data_file_name));
         json_object_set_new(d, "data-file-raw", json_boolean(q->data_file_raw));
     }
+    bitmaps = qcow2_bitmap_list(q);
+    if (bitmaps)
+        json_object_set_new(d, "bitmaps", bitmaps);
     return json_pack("{s:s, s:o}", "type", "qcow2", "data", d);
 }
 
@@ -323,6 +348,19 @@ static bool qcow2_set_backing(BlockNode *n, const char *file, const char *fmt, G
     return true;
 }
 
+static int qcow2_make_empty(BlockNode *n)
+{
+    Qcow2 *q = n->state;
+    int ret;
+
+    co_mutex_lock(&q->lock);
+    ret = qcow2_discard_clusters(q, 0, cluster_round(q, n->length), true, FREE_REQUEST);
+    if (ret == 0)
+        ret = qcow2_flush_locked(q);
+    co_mutex_unlock(&q->lock);
+    return ret;
+}
+
 static int qcow2_co_vmstate(BlockNode *n, int64_t offset, const IoVec *v, size_t bytes, bool write)
 {
     Qcow2 *q = n->state;
@@ -343,7 +381,7 @@ static int qcow2_co_vmstate(BlockNode *n, int64_t offset, const IoVec *v, size_t
 
 const BlockDriver driver_qcow2 = {
     .name = "qcow2", .supports_backing = true, .state_size = sizeof(Qcow2), .create_opts = qcow2_create_opts,
-    .probe = qcow2_probe, .open = qcow2_open, .close = qcow2_close, .create = qcow2_create,
+    .probe = qcow2_probe, .open = qcow2_open, .reopen = qcow2_reopen, .close = qcow2_close, .create = qcow2_create,
     .co_read = qcow2_co_read, .co_write = qcow2_co_write, .co_zero = qcow2_co_zero, .co_discard = qcow2_co_discard,
     .co_flush = qcow2_co_flush, .co_truncate = qcow2_co_truncate, .co_status = qcow2_co_status,
     .refresh_limits = qcow2_limits, .info = qcow2_info, .specific_info = qcow2_specific_info,
@@ -351,4 +389,6 @@ const BlockDriver driver_qcow2 = {
     .snapshot_create = qcow2_snapshot_create, .snapshot_goto = qcow2_snapshot_goto,
     .snapshot_delete = qcow2_snapshot_delete, .set_backing = qcow2_set_backing, .co_vmstate = qcow2_co_vmstate,
     .inactivate = qcow2_inactivate, .activate = qcow2_activate,
+    .snapshot_load = qcow2_snapshot_load, .co_make_empty = qcow2_make_empty, .measure = qcow2_measure,
+    .amend_opts = qcow2_amend_opts, .amend = qcow2_amend, .can_store_bitmaps = qcow2_can_store_bitmaps,
 };

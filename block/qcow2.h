@@ -31,7 +31,7 @@
 #define ZERO UINT64_C(1)
 
 enum { INCOMPAT_DIRTY = 1, INCOMPAT_CORRUPT = 2, INCOMPAT_DATA_FILE = 4, INCOMPAT_COMPRESSION = 8,
-       INCOMPAT_EXTL2 = 16, INCOMPAT_KNOWN = 15 };
+       INCOMPAT_EXTL2 = 16, INCOMPAT_KNOWN = 31 };
 enum { COMPAT_LAZY_REFCOUNTS = 1 };
 enum { AUTOCLEAR_BITMAPS = 1, AUTOCLEAR_DATA_FILE_RAW = 2 };
 
@@ -76,6 +76,8 @@ typedef struct SliceCache {
 typedef struct Alloc {
     uint64_t guest, host;               /* of the first cluster */
     uint64_t bytes;                     /* whole clusters */
+    uint64_t start, end;                /* of the guest: what is going to be written, edges and all */
+    bool bare;                          /* only space: no subcluster becomes valid */
     bool virgin;                        /* the host clusters have never been written: they read as zeroes */
     bool reused;                        /* a preallocated zero cluster: already counted */
     CoQueue waiters;
@@ -95,7 +97,12 @@ typedef struct Snapshot {
     uint32_t extra_size;                /* of all extra data, as on disk */
 } Snapshot;
 
-typedef enum ClusterType { CL_UNALLOCATED, CL_ZERO_PLAIN, CL_ZERO_ALLOC, CL_NORMAL, CL_COMPRESSED } ClusterType;
+/* Extended L2: 32 subclusters, each with a bit "allocated" and (32 bits higher) a bit "reads as zeroes". */
+#define SUB_ALL UINT64_C(0xffffffff)
+#define SUB_ZEROES (SUB_ALL << 32)
+/* CL_UNALLOCATED_HOST: a subcluster without contents in a cluster that has its place in the file. */
+typedef enum ClusterType { CL_UNALLOCATED, CL_ZERO_PLAIN, CL_ZERO_ALLOC, CL_NORMAL, CL_COMPRESSED,
+                           CL_UNALLOCATED_HOST, CL_INVALID } ClusterType;
 
 typedef struct Qcow2 {
     BlockNode *node;
@@ -104,6 +111,8 @@ typedef struct Qcow2 {
     /* from the header */
     unsigned version, cluster_bits, l2_bits, refcount_order, refcount_bits, header_length;
     uint32_t cluster_size, l2_entries;
+    bool extended;                      /* L2 entries of 16 bytes, with subclusters */
+    unsigned sub_bits, l2_entry_size;   /* sub_bits: log2 of a subcluster; without them, of a cluster */
     uint64_t refcount_max;
     uint64_t incompatible, compatible, autoclear;
     uint8_t compression_type;
@@ -111,7 +120,8 @@ typedef struct Qcow2 {
     char *data_file_name;
     GByteArray *extensions;             /* those that we only keep: type, length, padded data, as on disk */
     uint64_t bitmaps_offset, bitmaps_size;      /* of the bitmap directory, when valid */
-    uint32_t n_bitmaps;
+    uint32_t n_bitmaps;                 /* as the header says */
+    bool bitmaps_known, bitmaps_loaded; /* in memory; and on disk they are "in use" */
 
     /* tables, in host byte order */
     uint64_t *l1, l1_offset, *rt, rt_offset;
@@ -140,6 +150,7 @@ typedef struct Qcow2 {
     /* options */
     bool lazy_refcounts, discard_request, discard_snapshot, discard_other, overlap_check;
     bool said_corrupt;
+    int sparse_data;                    /* allocated clusters may be holes of the file: 1 yes, -1 no, 0 not known yet */
     unsigned in_check;
 
     /* the last decompressed cluster */
@@ -164,6 +175,7 @@ static inline uint64_t size_to_l1(const Qcow2 *q, uint64_t bytes)
 
     return (bytes >> shift) + ((bytes & ((UINT64_C(1) << shift) - 1)) != 0);
 }
+static inline unsigned slice_entries(const Qcow2 *q) { return q->slice_size / q->l2_entry_size; }
 static inline NodeLink *qcow2_data(const Qcow2 *q) { return q->data_file ? q->data_file : q->node->file; }
 
 /* ---- header (qcow2-header.c) */
@@ -175,7 +187,16 @@ int qcow2_header_put(Qcow2 *q, unsigned at, const void *be, size_t len);
 int qcow2_put_features(Qcow2 *q);       /* incompatible, compatible, autoclear as they stand */
 /* Rewrites header, extensions and backing file name. */
 int qcow2_rewrite_header(Qcow2 *q, GError **err);
+/* The part of the header in [from, to) as the fields in memory say, in one durable write. */
+int qcow2_header_sync(Qcow2 *q, unsigned from, unsigned to);
 bool qcow2_create(const char *filename, json_t *opts, GError **err);
+/* What creation options say about the shape of an image. */
+typedef struct Qcow2Shape {
+    uint64_t size, cluster_size;
+    unsigned refcount_order, version;
+    bool extended, backing, all_data;   /* all_data: preallocated to the full */
+} Qcow2Shape;
+bool qcow2_measure_options(json_t *opts, Qcow2Shape *s, GError **err);
 extern const CreateOpt qcow2_create_opts[];
 
 /* ---- caches (qcow2-cache.c); lock held */
@@ -221,6 +242,8 @@ void qcow2_corrupt(Qcow2 *q, bool fatal, int64_t offset, int64_t size, const cha
 
 /* ---- mapping (qcow2-map.c) */
 ClusterType qcow2_entry_type(const Qcow2 *q, uint64_t entry);
+/* The same of one subcluster; bits: the other half of an extended entry. */
+ClusterType qcow2_sub_type(const Qcow2 *q, uint64_t entry, uint64_t bits, unsigned sub);
 /* What is at guest offset, and for how many of *bytes. *host: of that byte; of a compressed cluster: its entry.
  * Takes the lock only when it must read a table. */
 int qcow2_lookup(Qcow2 *q, uint64_t offset, uint64_t *bytes, uint64_t *host, ClusterType *type);
@@ -233,6 +256,8 @@ void qcow2_alloc_end(Qcow2 *q, Alloc *a);
 bool qcow2_map_fast(Qcow2 *q, uint64_t offset, uint64_t *bytes, uint64_t *host);
 /* Makes whole clusters read as zeroes (or as nothing at all: full), freeing them if unmap. Lock held. */
 int qcow2_zero_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, bool unmap);
+/* Subclusters of one cluster. -ENOTSUP: they must be written. Lock held. */
+int qcow2_zero_subclusters(Qcow2 *q, uint64_t offset, uint64_t bytes);
 int qcow2_discard_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, bool full, FreeKind kind);
 /* Links a compressed cluster that has been written. */
 int qcow2_link_compressed(Qcow2 *q, uint64_t guest, uint64_t entry);
@@ -267,6 +292,26 @@ int qcow2_co_check(BlockNode *n, CheckResult *res, unsigned fix);
 /* counts: cluster / QCOW2_CHECK_CHUNK -> uint32_t[QCOW2_CHECK_CHUNK]; start: first cluster behind everything. */
 #define QCOW2_CHECK_CHUNK 4096
 int qcow2_rebuild_refcounts(Qcow2 *q, GHashTable *counts, uint64_t start);
+/* Counts of 2^order bits: a new structure beside the old one, then the header changes to it. */
+int qcow2_change_refcount_order(Qcow2 *q, unsigned order, GError **err);
+bool qcow2_snapshot_load(BlockNode *n, const char *id, const char *name, GError **err);
+
+/* ---- bitmaps (qcow2-bitmap.c) */
+bool qcow2_load_bitmaps(Qcow2 *q, GError **err);
+/* All of the node's persistent ones; lock held. */
+int qcow2_store_bitmaps(Qcow2 *q);
+/* As ImageInfoSpecific has them; NULL: none. */
+json_t *qcow2_bitmap_list(Qcow2 *q);
+bool qcow2_can_store_bitmaps(BlockNode *n);
+/* What they would take in an image with such clusters. */
+uint64_t qcow2_bitmaps_size(BlockNode *n, uint64_t cluster_size);
+
+/* ---- qcow2-amend.c, qcow2-measure.c */
+extern const char *const qcow2_amend_opts[];
+bool qcow2_amend(BlockNode *n, json_t *opts, bool force, GError **err);
+bool qcow2_measure(json_t *opts, BlockNode *in, MeasureInfo *info, GError **err);
+/* Size of an image with all clusters allocated. */
+uint64_t qcow2_full_size(uint64_t size, uint64_t cluster_size, unsigned order, bool extended);
 int qcow2_co_truncate(BlockNode *n, int64_t length, bool exact, Prealloc p, GError **err);
 int qcow2_preallocate(Qcow2 *q, uint64_t offset, uint64_t end, Prealloc p, GError **err);
 #endif

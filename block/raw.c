@@ -177,12 +177,25 @@ static bool raw_create(const char *filename, json_t *opts, GError **err)
     return driver_file.create(filename, opts, err);
 }
 
+static bool raw_measure(json_t *opts, BlockNode *in, MeasureInfo *info, GError **err)
+{
+    g_autoptr(json_t) copy = json_copy(opts);
+    uint64_t size = 0;
+
+    if (in)
+        size = node_length(in);
+    else if (!jopts_take_size(copy, "size", &size, err))
+        return false;
+    info->required = info->full = (size + BLK_SECTOR_SIZE - 1) & ~UINT64_C(511);
+    return true;
+}
+
 static const CreateOpt create_opts[] = { { "size", COPT_SIZE, "Virtual disk size" }, { NULL } };
 
 const BlockDriver driver_raw = {
     .name = "raw", .is_filter = false, .state_size = sizeof(RawState), .probe = raw_probe, .open = raw_open,
     .create = raw_create, .create_opts = create_opts, .co_read = raw_co_read, .co_write = raw_co_write,
     .co_zero = raw_co_zero, .co_discard = raw_co_discard, .co_truncate = raw_co_truncate, .co_status = raw_co_status,
-    .length = raw_length, .refresh_limits = raw_limits, .write_flags = BLK_FUA,
+    .length = raw_length, .refresh_limits = raw_limits, .measure = raw_measure, .write_flags = BLK_FUA,
     .zero_flags = BLK_FUA | BLK_MAY_UNMAP | BLK_NO_FALLBACK,
 };

@@ -120,7 +120,7 @@ static bool take_check_option(CheckOpts *o, int c)
     case 'U': o->share = true; break;
     case OPT_OUTPUT: o->output = optarg; break;
     case OPT_IMAGE_OPTS: o->image_opts = true; break;
-    case OPT_OBJECT: error_report("--object: no object type is supported"); return false;
+    case OPT_OBJECT: img_no_object(); return false;
     }
     return true;
 }
@@ -260,7 +260,7 @@ int img_resize(int argc, char **argv)
                 return 1;
             }
             break;
-        case OPT_OBJECT: error_report("--object: no object type is supported"); return 1;
+        case OPT_OBJECT: return img_no_object();
         }
     }
     if (optind != argc - 1)

@@ -1,5 +1,6 @@
 /* What the commands of vmemu-img share: opening, sizes, messages, JSON. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +76,7 @@ BlockBackend *img_open_aio(bool image_opts, const char *name, const char *fmt, u
             error_report("--image-opts and --format are mutually exclusive");
             return NULL;
         }
-        opts = *name == '{' ? jopts_from_json(name, &e) : jopts_parse(name, "driver", &e);
+        opts = *name == '{' ? jopts_from_json(name, &e) : jopts_parse(name, "file", &e);
     } else {
         opts = json_object();
         if (fmt)
@@ -136,21 +137,53 @@ bool img_add_options(json_t **opts, const char *text)
 
 /* ---- progress */
 
-void img_progress(bool on, double percent)
-{
-    static double last = -1;
+static struct Progress {
+    bool on;
+    float now, shown;
+    volatile sig_atomic_t asked;
+} progress;
 
-    if (!on || (percent < 100 && percent - last < 1 && last >= 0))
+static void progress_asked(int sig)
+{
+    progress.asked = 1;
+}
+
+void img_progress_start(bool on)
+{
+    struct sigaction sa = { .sa_handler = progress_asked, .sa_flags = SA_RESTART };
+
+    progress = (struct Progress){ .on = on };
+    sigaction(SIGUSR1, &sa, NULL);
+}
+
+void img_progress(float delta, int max)
+{
+    float p = max ? progress.now + delta / 100 * max : delta;
+
+    p = MIN(p, 100);
+    progress.now = p;
+    if (progress.asked && !progress.on) {
+        progress.asked = 0;
+        fprintf(stderr, "    (%3.2f/100%%)\n", p);
+    }
+    if (!progress.on || (p <= progress.shown + 1 && p >= progress.shown - 1 && p != 100 && p != 0))
         return;
-    last = percent;
-    printf("    (%3.2f/100%%)\r", percent);
+    progress.shown = p;
+    printf("    (%3.2f/100%%)\r", p);
     fflush(stdout);
 }
 
-void img_progress_end(bool on)
+void img_progress_end(void)
 {
-    if (on)
+    if (progress.on)
         printf("\n");
+    progress.on = false;
+}
+
+int img_no_object(void)
+{
+    error_report("--object: no object type is supported");
+    return 1;
 }
 
 /* ---- -o help */
@@ -160,7 +193,8 @@ unsigned img_create_options(const BlockDriver *d, bool with_file, const CreateOp
     unsigned n = 0;
 
     for (const CreateOpt *o = d->create_opts; o && o->name; o++)
-        list[n++] = o;
+        if (!o->amend_only)
+            list[n++] = o;
     for (const CreateOpt *o = with_file && !d->is_protocol ? driver_file.create_opts : NULL; o && o->name; o++) {
         unsigned i = 0;
 
@@ -177,25 +211,95 @@ static int by_name(const void *a, const void *b)
     return strcmp((*(const CreateOpt *const *)a)->name, (*(const CreateOpt *const *)b)->name);
 }
 
-void img_print_create_help(const char *fmt, const char *filename)
+static void print_options(const CreateOpt **list, size_t n)
 {
     static const char *const types[] = { "<str>", "<bool (on/off)>", "<num>", "<size>" };
-    const BlockDriver *d = driver_find(fmt);
-    const CreateOpt *list[IMG_MAX_CREATE_OPTS];
-    size_t n = img_create_options(d, filename != NULL, list);
 
     qsort(list, n, sizeof(*list), by_name);
-    if (filename)
-        printf("Supported options:\n");
-    else
-        printf("Supported %s options:\n", fmt);
     for (size_t i = 0; i < n; i++) {
         g_autofree char *l = g_strdup_printf("%s=%s", list[i]->name, types[list[i]->type]);
 
         printf("  %-22s - %s\n", l, list[i]->help);
     }
+}
+
+void img_print_amend_help(const BlockDriver *d)
+{
+    const CreateOpt *list[IMG_MAX_CREATE_OPTS];
+    size_t n = 0;
+
+    for (const CreateOpt *o = d->create_opts; o->name; o++)
+        if (g_strv_contains(d->amend_opts, o->name))
+            list[n++] = o;
+    printf("Amend options for '%s':\n", d->name);
+    print_options(list, n);
+}
+
+void img_print_create_help(const char *fmt, const char *filename)
+{
+    const BlockDriver *d = driver_find(fmt);
+    const CreateOpt *list[IMG_MAX_CREATE_OPTS];
+    size_t n = img_create_options(d, filename != NULL, list);
+
+    if (filename)
+        printf("Supported options:\n");
+    else
+        printf("Supported %s options:\n", fmt);
+    print_options(list, n);
     if (!d->is_protocol && !filename)
         printf("\nThe protocol level may support further options.\nSpecify the target filename to include those options.\n");
+}
+
+/* ---- snapshots */
+
+typedef struct Load { BlockNode *n; const char *id, *name; GError *err; bool ok; } Load;
+
+static void load_co(void *opaque)
+{
+    Load *l = opaque;
+
+    l->ok = l->n->drv->snapshot_load(l->n, l->id, l->name, &l->err);
+}
+
+static bool load(BlockBackend *b, const char *id, const char *name, GError **err)
+{
+    Load l = { blk_node(b), id, name, NULL, false };
+
+    if (!l.n->drv->snapshot_load)
+        return error_set(err, "Block format '%s' used by device '' does not support temporarily loading internal snapshots",
+                         l.n->drv->name);
+    aio_run_sync(load_co, &l);
+    if (l.err)
+        g_propagate_error(err, l.err);
+    return l.ok;
+}
+
+bool img_load_snapshot(BlockBackend *b, const char *param)
+{
+    g_autoptr(json_t) o = NULL;
+    GError *e = NULL;
+    const char *key;
+    json_t *v;
+    bool ok;
+
+    if (g_str_has_prefix(param, "snapshot.")) {
+        o = jopts_parse(param, NULL, NULL);
+        json_object_foreach(o, key, v) {
+            if (strcmp(key, "snapshot.id") && strcmp(key, "snapshot.name")) {
+                error_report("Invalid parameter '%s'", key);
+                error_report("Failed in parsing snapshot param '%s'", param);
+                return false;
+            }
+        }
+        ok = load(b, jopts_get(o, "snapshot.id"), jopts_get(o, "snapshot.name"), &e);
+    } else {
+        ok = load(b, param, NULL, NULL) || load(b, NULL, param, &e);
+    }
+    if (!ok) {
+        error_report("Failed to load snapshot: %s", e->message);
+        g_error_free(e);
+    }
+    return ok;
 }
 
 /* ---- JSON */

@@ -29,7 +29,7 @@ static void print_formatting(const char *filename, const char *fmt, json_t *opts
     printf("\n");
 }
 
-static bool check_options(const BlockDriver *d, json_t *opts, GError **err)
+bool img_check_create_options(const BlockDriver *d, json_t *opts, GError **err)
 {
     const CreateOpt *list[IMG_MAX_CREATE_OPTS];
     unsigned n = img_create_options(d, true, list), i;
@@ -105,7 +105,7 @@ static bool create(const char *filename, const char *fmt, const char *base, cons
         return error_set(err, "Format driver '%s' does not support image creation", fmt);
     if (size >= 0 && jopts_get(opts, "size"))
         return error_set(err, "The image size must be specified only once");
-    if (!check_options(d, opts, err))
+    if (!img_check_create_options(d, opts, err))
         return false;
     if (base && !d->supports_backing)
         return error_set(err, "Backing file not supported for file format '%s'", fmt);
@@ -152,8 +152,7 @@ int img_create(int argc, char **argv)
                 return 1;
             break;
         case OPT_OBJECT:
-            error_report("--object: no object type is supported");
-            return 1;
+            return img_no_object();
         }
     }
     filename = optind < argc ? argv[optind++] : NULL;

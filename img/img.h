@@ -15,6 +15,14 @@ int img_check(int argc, char **argv);
 int img_resize(int argc, char **argv);
 int img_convert(int argc, char **argv);
 int img_snapshot(int argc, char **argv);
+int img_amend(int argc, char **argv);
+int img_bitmap(int argc, char **argv);
+int img_commit(int argc, char **argv);
+int img_compare(int argc, char **argv);
+int img_dd(int argc, char **argv);
+int img_map(int argc, char **argv);
+int img_measure(int argc, char **argv);
+int img_rebase(int argc, char **argv);
 void img_help(void) G_GNUC_NORETURN;
 
 /* "PROG: text" and a pointer to --help; exit status 1. */
@@ -36,17 +44,27 @@ void img_print_json(json_t *j);
 /* What can be given when an image is created: the format's options, then those of the file that it has not. */
 #define IMG_MAX_CREATE_OPTS 64
 unsigned img_create_options(const BlockDriver *d, bool with_file, const CreateOpt **list);
+/* Options for creation with values of the right kinds? */
+bool img_check_create_options(const BlockDriver *d, json_t *opts, GError **err);
+/* -l of convert and measure: "name or id", "snapshot.id=...,snapshot.name=...". Says why not. */
+bool img_load_snapshot(BlockBackend *b, const char *param);
+void img_print_amend_help(const BlockDriver *d);
 /* -o help */
 void img_print_create_help(const char *fmt, const char *filename);
 /* Adds "-o" text to opts; false: malformed (said). */
 bool img_add_options(json_t **opts, const char *text);
-/* Progress lines of -p; percent 0..100 of the whole. */
-void img_progress(bool on, double percent);
-void img_progress_end(bool on);
+/* Progress, as lines of -p, or on stderr when SIGUSR1 asks: delta percent of max percent more; max 0: delta is where
+ * we are. */
+void img_progress_start(bool on);
+void img_progress(float delta, int max);
+void img_progress_end(void);
+/* Says that --object is not there; 1. */
+int img_no_object(void);
 #define IMG_COMMON_LONG { "help", no_argument, 0, 'h' }, { "object", required_argument, 0, 256 }, \
     { "image-opts", no_argument, 0, 257 }
 enum { OPT_OBJECT = 256, OPT_IMAGE_OPTS, OPT_OUTPUT, OPT_BACKING_CHAIN, OPT_PREALLOCATION, OPT_SHRINK,
-       OPT_TARGET_IMAGE_OPTS, OPT_TARGET_IS_ZERO, OPT_SALVAGE, OPT_BITMAPS, OPT_PATTERN, OPT_FLUSH_INTERVAL, OPT_NO_DRAIN };
+       OPT_TARGET_IMAGE_OPTS, OPT_TARGET_IS_ZERO, OPT_SALVAGE, OPT_BITMAPS, OPT_PATTERN, OPT_FLUSH_INTERVAL, OPT_NO_DRAIN,
+       OPT_SIZE, OPT_FORCE, OPT_SKIP_BROKEN };
 /* 0 human, 1 JSON; reports and exits otherwise. */
 int img_output_format(const char *text);
 #endif

@@ -66,7 +66,7 @@ int img_info(int argc, char **argv)
         case OPT_OUTPUT: output = optarg; break;
         case OPT_BACKING_CHAIN: chain = true; break;
         case OPT_IMAGE_OPTS: image_opts = true; break;
-        case OPT_OBJECT: error_report("--object: no object type is supported"); return 1;
+        case OPT_OBJECT: return img_no_object();
         }
     }
     if (optind != argc - 1)
@@ -173,7 +173,7 @@ int img_snapshot(int argc, char **argv)
         case 'q': break;
         case 'U': share = true; break;
         case OPT_IMAGE_OPTS: image_opts = true; break;
-        case OPT_OBJECT: error_report("--object: no object type is supported"); return 1;
+        case OPT_OBJECT: return img_no_object();
         }
     }
     if (optind != argc - 1)

@@ -6,6 +6,7 @@
 #include "util/error.h"
 
 static const char *program = "vmemu";
+static bool plain_hints;
 static __thread ErrorSink *thread_sink;
 static __thread void *thread_sink_opaque;
 static GString *held;       /* warnings, while they are held */
@@ -66,6 +67,11 @@ void error_set_program(const char *argv0)
     program = slash ? slash + 1 : argv0;
 }
 
+void error_set_plain_hints(void)
+{
+    plain_hints = true;
+}
+
 const char *error_program(void)
 {
     return program;
@@ -96,6 +102,8 @@ static void report(const char *kind, const char *fmt, va_list ap)
         }
         if (held && !strcmp(kind, WARNING))
             g_string_append_printf(held, "%s: %s%s\n", program, kind, at);
+        else if (plain_hints && at != s)
+            fprintf(stderr, "%s\n", at);
         else
             fprintf(stderr, "%s: %s%s\n", program, kind, at);
     }

@@ -34,6 +34,8 @@ void error_report_err(GError *err);
 /* The same in one line: a hint on a second one comes behind a colon. Does not free err. */
 void error_report_line(const GError *err);
 void error_set_program(const char *argv0);
+/* Only the first line of a text gets the program's name, as stock QEMU's tools print it. */
+void error_set_plain_hints(void);
 const char *error_program(void);
 /* While they are held, warnings that would go to stderr are kept back: released, they are printed (or forgotten, after an
  * error: that is to be the only line). One thread starts the program; no other warns before it is done. */

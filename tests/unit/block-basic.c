@@ -401,8 +401,8 @@ static const struct { const char *opts, *file; } names[] = {
       "\"file\", \"filename\": \"loop.qcow2\"}}" },
     { "file.filename=img.raw,driver=raw", "img.raw" },
     { "file=file:img.raw,format=raw", "img.raw" },
-    { "file=img.raw,format=raw,offset=512", "json:{\"driver\": \"raw\", \"file\": {\"driver\": \"file\", \"filename\": "
-      "\"img.raw\"}, \"offset\": \"512\"}" },
+    { "file=img.raw,format=raw,offset=512", "json:{\"offset\": \"512\", \"driver\": \"raw\", \"file\": {\"driver\": "
+      "\"file\", \"filename\": \"img.raw\"}}" },
     { "file=null-co://,format=raw", "null-co://" },
     { "driver=null-co,size=1M", "json:{\"driver\": \"null-co\", \"size\": \"1M\"}" },
     { "file=json:{\"driver\":\"raw\",,\"file\":{\"driver\":\"file\",,\"filename\":\"img.raw\"}}", "img.raw" },
