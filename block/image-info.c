@@ -1,7 +1,6 @@
 /* What can be told about an image. */
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,9 +14,9 @@ char *size_text(uint64_t val)
     char unit[4] = "B";
     int i;
 
-    frexp(val / (1000.0 / 1024.0), &i);
-    i = (i - 1) / 10;
-    i = CLAMP(i, 0, 6);
+    /* the next unit from 1000 on, not from 1024 */
+    for (i = 0; i < 6 && (double)val / (double)(UINT64_C(1) << (i * 10)) >= 1000; i++)
+        ;
     if (i)
         g_snprintf(unit, sizeof(unit), "%ciB", suffix[i]);
     return g_strdup_printf("%0.3g %s", (double)val / (double)(UINT64_C(1) << (i * 10)), unit);
