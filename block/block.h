@@ -233,6 +233,8 @@ bool blockdev_resize(const char *device, int64_t size, GError **err);
 /* HMP: info block [-n] [-v] [device], info blockstats */
 void block_info(GString *out, const char *device, bool nodes, bool verbose);
 void block_info_stats(GString *out);
+/* HMP qemu-io: what the command prints is appended to out. device: a drive's id, a node's name, or with by_qdev a device. */
+bool block_io_command(const char *device, bool by_qdev, const char *command, GString *out, GError **err);
 /* QMP: query-block, query-blockstats, query-named-block-nodes */
 json_t *block_query(void);
 json_t *block_query_stats(bool nodes);

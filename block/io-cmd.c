@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,19 @@
 #include "util/error.h"
 
 /* ---- numbers and reports */
+
+static void complain(IoSession *s, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+static void complain(IoSession *s, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    if (s->monitor)
+        g_string_append_vprintf(s->out, fmt, ap);
+    else
+        vfprintf(stderr, fmt, ap);
+    va_end(ap);
+}
 
 int64_t io_number(IoSession *s, const char *text)
 {
@@ -325,6 +337,8 @@ int io_sigraise(IoSession *s, int argc, char **argv)
 {
     int64_t sig = io_number(s, argv[1]);
 
+    if (s->monitor)
+        return complain(s, "not here\n"), -EPERM;
     if (sig < 0 || sig > NSIG)
         return -EINVAL;
     fputs(s->out->str, stdout);         /* perhaps there is no later */
@@ -336,6 +350,8 @@ int io_sigraise(IoSession *s, int argc, char **argv)
 
 int io_abort(IoSession *s, int argc, char **argv)
 {
+    if (s->monitor)
+        return complain(s, "not here\n"), -EPERM;
     fputs(s->out->str, stdout);
     fflush(stdout);
     abort();
@@ -413,17 +429,17 @@ static bool ready(IoSession *s, const IoCommand *c, int args)
     GError *e = NULL;
 
     if (!c->no_file && !s->blk) {
-        fprintf(stderr, "no file open, try 'help open'\n");
+        complain(s, "no file open, try 'help open'\n");
         return false;
     }
     if (args < c->min || (c->max >= 0 && args > c->max)) {
         if (c->max == -1)
-            fprintf(stderr, "bad argument count %d to %s, expected at least %d arguments\n", args, c->name, c->min);
+            complain(s, "bad argument count %d to %s, expected at least %d arguments\n", args, c->name, c->min);
         else if (c->min == c->max)
-            fprintf(stderr, "bad argument count %d to %s, expected %d arguments\n", args, c->name, c->min);
+            complain(s, "bad argument count %d to %s, expected %d arguments\n", args, c->name, c->min);
         else
-            fprintf(stderr, "bad argument count %d to %s, expected between %d and %d arguments\n", args, c->name, c->min,
-                    c->max);
+            complain(s, "bad argument count %d to %s, expected between %d and %d arguments\n", args, c->name, c->min,
+                     c->max);
         return false;
     }
     if (c->perm & ~PERM_READ && s->blk) {
@@ -452,7 +468,7 @@ bool io_command(IoSession *s, const char *line)
     g_ptr_array_add(args, NULL);
     c = io_find(args->pdata[0], s);
     if (!c) {
-        fprintf(stderr, "command \"%s\" not found\n", (char *)args->pdata[0]);
+        complain(s, "command \"%s\" not found\n", (char *)args->pdata[0]);
         ok = false;
     } else {
         optind = 0;                     /* getopt begins anew */

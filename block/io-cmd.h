@@ -22,6 +22,7 @@ struct IoSession {
     GString *out;
     const IoCommand *more;              /* further commands, NULL-named terminated */
     unsigned in_flight;                 /* of aio_read and aio_write */
+    bool monitor;                       /* complaints go into out, too; no signals, no waiting */
     bool misaligned, quit;
     int status;                         /* of all so far: 1 after a failure */
 };

@@ -1,7 +1,6 @@
 /* Flat option objects. */
 #include <ctype.h>
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "block/options.h"

@@ -163,6 +163,17 @@ static void hmp_drive_del(Monitor *mon, json_t *args)
     }
 }
 
+static void hmp_qemu_io(Monitor *mon, json_t *args)
+{
+    GString *out = g_string_new(NULL);
+    GError *e = NULL;
+
+    if (!block_io_command(arg_str(args, "device"), arg_bool(args, "qdev"), arg_str(args, "command"), out, &e))
+        error_report_err(e);
+    mon_puts(mon, out->str);
+    g_string_free(out, true);
+}
+
 const MonCommand commands_block[] = {
     { "info block", "nodes:-n verbose:-v device:dev?", "[-n] [-v] [device]", "show info of one block device or all block devices "
       "(-n: show named nodes; -v: show details)", .qmp = "query-block", .out = "[BlockInfo]", .run = query_block, .print = print_block },
@@ -184,6 +195,8 @@ const MonCommand commands_block[] = {
     { .qmp = "blockdev-del", .in = "{node-name:str}", .run = del_blockdev },
     { "drive_add", "pci_addr:str opts:str", "<dummy> [file=file][,if=none][,id=id][,format=f][,snapshot=on|off][,cache=c][,readonly=on|off]",
       "add a drive for device_add to use; the first argument is not looked at", .print = hmp_drive_add },
+    { "qemu-io", "qdev:-d device:dev command:str", "[-d] [device] \"[command]\"", "run a qemu-io command on a block device\n"
+      "\t\t\t-d: [device] is a device ID rather than a drive ID or node name", .print = hmp_qemu_io },
     { "drive_del", "id:dev", "device", "remove host block device", .print = hmp_drive_del },
     { 0 },
 };

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "block/aio.h"
+#include "block/bitmap.h"
 #include "block/graph.h"
 #include "block/image-info.h"
 #include "block/options.h"
@@ -70,7 +71,7 @@ static const BlockDriver driver_mem = {
     .co_flush = mem_flush, .co_truncate = mem_truncate,
 };
 
-static GByteArray *good[8];
+static GByteArray *good[16];
 static unsigned n_good;
 
 static void add_good(const char *opts, const char *more)
@@ -96,6 +97,27 @@ static void add_good(const char *opts, const char *more)
     } else {
         blk_unref(b);
     }
+    ck_assert(g_file_get_contents(path, &text, &len, NULL));
+    good[n_good] = g_byte_array_new();
+    g_byte_array_append(good[n_good++], (uint8_t *)text, len);
+    remove(path);
+}
+
+/* An image with two persistent bitmaps, one of them with bits. */
+static void add_bitmaps(void)
+{
+    g_autofree char *path = g_strdup("/tmp/hostile.XXXXXX"), *text = NULL;
+    uint8_t buf[512] = { 1 };
+    BlockBackend *b;
+    gsize len;
+
+    close(g_mkstemp(path));
+    ck_assert(image_create(path, "qcow2", jopts_parse("size=4M,cluster_size=4k", NULL, NULL), NULL));
+    b = blk_open(path, json_pack("{s:s}", "driver", "qcow2"), OPEN_RDWR, NULL);
+    ck_assert(bitmap_add(blk_node(b), "one", 512, true, true, NULL) != NULL);
+    ck_assert(bitmap_add(blk_node(b), "two", 65536, true, false, NULL) != NULL);
+    blk_pwrite(b, 70000, buf, sizeof(buf), 0);
+    blk_unref(b);
     ck_assert(g_file_get_contents(path, &text, &len, NULL));
     good[n_good] = g_byte_array_new();
     g_byte_array_append(good[n_good++], (uint8_t *)text, len);
@@ -131,7 +153,22 @@ static void damage(void)
     }
 }
 
+static const char *const amends[] = { "compat=0.10", "compat=1.1,lazy_refcounts=on", "refcount_bits=64", "refcount_bits=1",
+                                      "refcount_bits=16", "size=3M" };
+
 typedef struct Deeds { BlockBackend *b; } Deeds;
+
+static void bitmap_or_amend(BlockNode *n)
+{
+    g_autoptr(json_t) o = jopts_parse(amends[g_rand_int_range(rnd, 0, G_N_ELEMENTS(amends))], NULL, NULL);
+
+    if (g_rand_int_range(rnd, 0, 8) == 0)
+        bitmap_add(n, g_rand_boolean(rnd) ? "one" : "three", 4096, true, true, NULL);
+    else if (n->bitmaps && g_rand_boolean(rnd))
+        bitmap_remove(n, "two", NULL);
+    else if (!n->read_only && g_rand_int_range(rnd, 0, 6) == 0)
+        n->drv->amend(n, o, false, NULL);
+}
 
 static void deeds_co(void *opaque)
 {
@@ -150,7 +187,7 @@ static void deeds_co(void *opaque)
 
         at = ABS(at);
         iov.iov_len = MIN(70000, len);
-        switch (g_rand_int_range(rnd, 0, 12)) {
+        switch (g_rand_int_range(rnd, 0, 14)) {
         case 0: case 1: case 2: node_co_read(l, at, iov.iov_len, &v, 0, 0); break;
         case 3: case 4: node_co_write(l, at, iov.iov_len, &v, 0, 0); break;
         case 5: node_co_zero(l, at, iov.iov_len, BLK_MAY_UNMAP); break;
@@ -170,6 +207,7 @@ static void deeds_co(void *opaque)
             }
             g_clear_pointer(&list, g_free);
             break;
+        case 12: case 13: bitmap_or_amend(n); break;
         case 11:
             if (g_rand_int_range(rnd, 0, 3) == 0)
                 node_co_truncate(l, g_rand_int_range(rnd, 1, 4000) * INT64_C(2048), true, PREALLOC_OFF, NULL);
@@ -225,6 +263,9 @@ START_TEST(hostile)
     add_good("size=4M,cluster_size=512,refcount_bits=8", NULL);
     add_good("size=100G", NULL);
     add_good("size=4M,compat=0.10,cluster_size=2k", NULL);
+    add_good("size=4M,extended_l2=on,cluster_size=16k", NULL);
+    add_good("size=4M,refcount_bits=1,cluster_size=512", NULL);
+    add_bitmaps();
     if (!access("/usr/bin/qemu-img", X_OK)) {
         add_good("size=4M,cluster_size=4k", "qemu-img snapshot -c s1 $f && qemu-io -c 'write 0 1M' $f >/dev/null && "
                  "qemu-img snapshot -c s2 $f");

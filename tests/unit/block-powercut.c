@@ -410,6 +410,8 @@ static const struct { const char *opts; bool snapshots; } cases[] = {
     { "size=4M,compat=0.10,cluster_size=1k" },
     { "size=4M,cluster_size=2k", true },
     { "size=4M,cluster_size=16k", true },
+    { "size=4M,cluster_size=16k,extended_l2=on" },
+    { "size=4M,cluster_size=16k,extended_l2=on", true },
 };
 
 START_TEST(power_cut)
