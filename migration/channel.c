@@ -21,7 +21,7 @@ typedef struct FdChannel {
     Channel ch;
     int fd, cancel_fd;          /* cancel_fd: -1, or an eventfd of the migration's */
     GPid pid;                   /* 0: no command */
-    bool socket, keep;          /* keep: not ours to close */
+    bool socket, answers;       /* answers: there is a return path */
 } FdChannel;
 
 /* ---- Reading and writing ---- */
@@ -99,20 +99,45 @@ static ssize_t fd_read(Channel *c, void *buf, size_t n)
 
 /* ---- The end ---- */
 
-/* The peer closes when it has loaded everything. A reset means that it went away with data unread, and a word that it
- * could not load what it read. */
+/* Reads all of n bytes; 0: the end, or -errno. */
+static ssize_t read_answer(FdChannel *f, uint8_t *buf, size_t n, int timeout)
+{
+    for (size_t done = 0; done < n;) {
+        int w = wait_for(f, POLLIN, timeout);
+        ssize_t r = w < 0 ? w : read(f->fd, buf + done, n - done);
+
+        if (w < 0)
+            return w;
+        if (r < 0 && errno != EAGAIN && errno != EINTR)
+            return -errno;
+        if (r == 0)
+            return 0;
+        done += MAX(r, 0);
+    }
+    return n;
+}
+
+/* The peer closes when it has loaded everything. A reset means that it went away with data unread, and a message that
+ * the end is near (RP_SHUT) has its verdict. */
 static bool finish_socket(FdChannel *f, GError **err)
 {
-    char byte;
-    ssize_t r;
+    uint8_t m[8];
 
-    shutdown(f->fd, SHUT_WR);
-    if (wait_for(f, POLLIN, CLOSE_WAIT_MS) < 0)
-        return true;
-    r = read(f->fd, &byte, 1);
-    if (r < 0 && (errno == ECONNRESET || errno == EPIPE))
-        return error_set(err, "the other side closed the connection before it had loaded everything");
-    return r <= 0 || error_set(err, "the other side could not load it: its messages say why");
+    if (!f->answers)
+        shutdown(f->fd, SHUT_WR);
+    for (;;) {
+        ssize_t r = read_answer(f, m, 4, f->answers ? -1 : CLOSE_WAIT_MS);
+        unsigned len = r == 4 ? m[2] << 8 | m[3] : 0;
+
+        if (r == -ECONNRESET || r == -EPIPE || (r == 0 && f->answers))
+            return error_set(err, "the other side closed the connection before it had loaded everything");
+        if (r <= 0)
+            return !f->answers || error_set_errno(err, r, "no answer on the return path");
+        if (len != 4 || read_answer(f, m + 4, 4, CLOSE_WAIT_MS) != 4)
+            return error_set(err, "the other side's answer makes no sense");
+        if (m[1] == RP_SHUT)
+            return !(m[4] | m[5] | m[6] | m[7]) || error_set(err, "the other side could not load it: its messages say why");
+    }
 }
 
 static bool finish_command(FdChannel *f, GError **err)
@@ -160,7 +185,7 @@ static void fd_free(Channel *c)
 {
     FdChannel *f = (FdChannel *)c;
 
-    if (f->fd >= 0 && !f->keep)
+    if (f->fd >= 0)
         close(f->fd);
     if (f->pid)
         g_child_watch_add(f->pid, reaped, NULL);
@@ -169,14 +194,19 @@ static void fd_free(Channel *c)
 
 static const ChannelOps fd_ops = { fd_write, fd_read, fd_finish, fd_free };
 
-/* In the form of a return path's last message. */
-void channel_refuse(Channel *c)
+bool channel_answer(Channel *c, unsigned type, uint32_t value)
 {
-    static const uint8_t shut[] = { 0, RP_SHUT, 0, 4, 0, 0, 0, 1 };
+    uint8_t m[8] = { 0, type, 0, 4, value >> 24, value >> 16, value >> 8, value };
     FdChannel *f = (FdChannel *)c;
 
-    if (c->ops == &fd_ops && f->socket && send(f->fd, shut, sizeof shut, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        return;             /* it has gone already */
+    return c->ops == &fd_ops && f->socket && send(f->fd, m, sizeof m, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof m;
+}
+
+bool channel_expect_answer(Channel *c)
+{
+    FdChannel *f = (FdChannel *)c;
+
+    return c->ops == &fd_ops && (f->answers = f->socket);
 }
 
 static FdChannel *fd_channel(int fd, int cancel_fd)

@@ -52,8 +52,10 @@ int uri_listen(const MigUri *u, GError **err);
 static inline int channel_write(Channel *c, struct iovec *iov, int n) { return c->ops->write(c, iov, n); }
 static inline ssize_t channel_read(Channel *c, void *buf, size_t n) { return c->ops->read(c, buf, n); }
 bool channel_finish(Channel *c, GError **err);
-/* Of one for reading: tells a sender at a socket's other end that it could not be loaded. */
-void channel_refuse(Channel *c);
+/* The way back, which only sockets have: a message of a target to its source; and whether the source waits for one at
+ * the end. False: it can't be. */
+bool channel_answer(Channel *c, unsigned type, uint32_t value);
+bool channel_expect_answer(Channel *c);
 void channel_free(Channel *c);              /* NULL is allowed */
 int channel_fd(Channel *c);                 /* of one with a descriptor; -1 */
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <glib-unix.h>
 #include "block/block.h"
+#include "migration/format.h"
 #include "migration/migration.h"
 #include "migration/params.h"
 #include "migration/savevm.h"
@@ -73,7 +74,7 @@ static void loaded(void *opaque)
     RunState to;
 
     if (!in.ok) {
-        channel_refuse(stream_channel(in.stream));
+        channel_answer(stream_channel(in.stream), RP_SHUT, 1);
         stream_free(in.stream);
         in.stream = NULL;
         fail(in.err->message);
@@ -81,10 +82,12 @@ static void loaded(void *opaque)
     }
     to = next_state();
     if ((to == RUN_RUNNING || !migration_cap(CAP_LATE_BLOCK_ACTIVATE)) && !block_activate_all(&err)) {
-        channel_refuse(stream_channel(in.stream));
+        channel_answer(stream_channel(in.stream), RP_SHUT, 1);
         fail(err->message);
         return;
     }
+    if (in.result.return_path)
+        channel_answer(stream_channel(in.stream), RP_SHUT, 0);
     stream_free(in.stream);     /* the source sees that we have it all */
     in.stream = NULL;
     g_clear_pointer(&in.uri, g_free);

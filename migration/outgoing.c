@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include "block/block.h"
+#include "migration/format.h"
 #include "migration/migration.h"
 #include "migration/params.h"
 #include "migration/savevm.h"
@@ -352,6 +353,13 @@ static bool send_all(GError **err)
     begin_saving();
     note_figures();
     save_header(mig.stream, mig.machine);
+    if (migration_cap(CAP_RETURN_PATH)) {
+        if (!channel_expect_answer(c))
+            return error_set(err, "return-path: only a socket has a way back");
+        put_u8(mig.stream, MIG_COMMAND);
+        put_u16(mig.stream, CMD_OPEN_RETURN_PATH);
+        put_u16(mig.stream, 0);
+    }
     ram_save_setup(mig.ram, mig.stream);
     if (!stream_flush(mig.stream))
         return stream_failed(mig.stream, err);

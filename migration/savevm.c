@@ -60,6 +60,7 @@ typedef struct Load {
     RamLoad *ram;
     int ram_version;            /* 0: not begun */
     uint32_t ram_id;
+    bool return_path;
 } Load;
 
 static bool load_uuid(Load *l, GError **err)
@@ -202,8 +203,13 @@ static bool load_command(Load *l, GError **err)
     if (stream_error(l->s))
         return false;
     switch (cmd) {
-    case CMD_OPEN_RETURN_PATH: case CMD_PING:
-        return error_set(err, "the source wants an answer (return-path), which this program does not give");
+    case CMD_OPEN_RETURN_PATH:
+        l->return_path = true;
+        return len == 0 || error_set(err, "command OPEN_RETURN_PATH with %u bytes", len);
+    case CMD_PING:
+        if (len != 4 || !l->return_path)
+            return error_set(err, "command PING with %u bytes, or without a return path", len);
+        return channel_answer(stream_channel(l->s), RP_PONG, get_u32(l->s)) || error_set(err, "cannot answer the source");
     case CMD_POSTCOPY_ADVISE: case CMD_POSTCOPY_LISTEN: case CMD_POSTCOPY_RUN: case CMD_POSTCOPY_RAM_DISCARD:
     case CMD_POSTCOPY_RESUME: case CMD_PACKAGED:
         return error_set(err, "the source wants post-copy (postcopy-ram), which is not supported");
@@ -285,6 +291,7 @@ bool load_stream(MigStream *s, Machine *m, LoadResult *res, GError **err)
     ok = load_all(&l, err);
     if (!ok && !*err)
         stream_failed(s, err);
+    res->return_path = l.return_path;
     res->has_state = ok && sections_get_state(l.list, &res->state);
     sections_free(l.list);
     ram_load_free(l.ram);

@@ -14,6 +14,7 @@ void save_devices(MigStream *s, Machine *m, RunState was);
 typedef struct LoadResult {
     bool has_state;
     RunState state;             /* the source's */
+    bool return_path;           /* the source waits for an answer */
 } LoadResult;
 /* Reads a whole stream into the machine, which is stopped. The machine lock is not held: it is taken for the device
  * sections, and dropped while waiting for data. On failure the machine is in no state to run. */

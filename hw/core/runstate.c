@@ -88,6 +88,8 @@ static void set_state(Machine *m, RunState to)
         return;
     g_assert(legal[m->run->state] >> to & 1);
     m->run->state = to;
+    if (m->run->reset)
+        bh_schedule(m->run->bh);        /* it may have waited for the end of a migration */
 }
 
 /* ---- Observers ---- */
@@ -204,6 +206,12 @@ void machine_stop(Machine *m, RunState to)
         set_state(m, to);
     }
     settle_disks(m);
+    if (m->run->reset && (to == RUN_FINISH_MIGRATE || to == RUN_SAVE_VM)) {
+        ShutdownCause why = m->run->reset;  /* the guest has asked for it: it is not to be lost on the way */
+
+        m->run->reset = CAUSE_NONE;
+        machine_reset_now(m, why);
+    }
 }
 
 void machine_reset_now(Machine *m, ShutdownCause why)
@@ -366,7 +374,7 @@ static void see_to_requests(void *opaque)
             g_main_loop_quit(r->loop);
         return;
     }
-    if (r->reset) {
+    if (r->reset && r->state != RUN_FINISH_MIGRATE) {
         ShutdownCause why = r->reset;
 
         r->reset = CAUSE_NONE;
