@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 #include "block/backend-int.h"
+#include "block/job.h"
 #include "block/options.h"
 #include "util/error.h"
 
@@ -330,6 +331,7 @@ void blk_iostatus_reset_all(void)
 
 void block_shutdown(void)
 {
+    jobs_cancel_all();
     blk_drain_all();
     blk_flush_all();
     for (BlockBackend *b = drives; b; b = b->next)

@@ -68,6 +68,7 @@ enum {
     REQ_WRITE_COMPRESSED = 1 << 8,
     REQ_WRITE_UNCHANGED = 1 << 9,       /* copy on read */
     REQ_SERIALISE = 1 << 10,
+    REQ_COPY_ON_READ = 1 << 11,         /* this read is also written to the top layer */
 };
 
 typedef struct NodeLink {
@@ -202,6 +203,7 @@ struct BlockNode {
     bool backing_overridden;            /* options, not the image, say what backs it */
     bool broken;                        /* its metadata are corrupt: every request fails */
     bool blockdev;                      /* the user's own reference (-blockdev) is held */
+    bool implicit;                      /* a job's filter: not shown as a drive's medium */
     int detect_zeroes;                  /* 0 off, 1 on, 2 unmap */
     char *filename;                     /* for messages and lists; "json:{...}" when nothing shorter says it */
     char *exact_filename;               /* what opens it again, or "" */
@@ -216,7 +218,7 @@ struct BlockNode {
     TrackedRequest *tracked;
     unsigned serialising;               /* how many of them are */
     unsigned in_flight;
-    uint64_t write_highest;
+    uint64_t write_highest, write_threshold;    /* threshold: 0: none */
     struct DirtyBitmap *bitmaps;        /* bitmap.h */
     BlockNode *next;                    /* of all nodes, in order of creation */
 };
@@ -252,7 +254,7 @@ void blk_unlink(NodeLink *l);
 bool link_set_perm(NodeLink *l, unsigned perm, unsigned shared, GError **err);
 bool node_refresh_perms(BlockNode *n, GError **err);
 void perm_default(BlockNode *n, NodeLink *l, unsigned perm, unsigned shared, unsigned *nperm, unsigned *nshared);
-/* Puts a new top node over or in place of another: all parents of from get to. */
+/* Puts a new top node over or in place of another: all parents of from get to, but for `to` itself. */
 bool node_replace(BlockNode *from, BlockNode *to, GError **err);
 NodeLink *node_storage(BlockNode *n);   /* the child with ROLE_PRIMARY or ROLE_FILTERED; or NULL */
 BlockNode *node_skip_filters(BlockNode *n);
@@ -293,6 +295,9 @@ int node_co_status_above(BlockNode *n, BlockNode *base, int64_t offset, int64_t 
 /* 1: allocated in a layer above base (base included with include_base), 0: not, -errno */
 int node_co_allocated_above(BlockNode *n, BlockNode *base, bool include_base, int64_t offset, int64_t bytes,
                             int64_t *pnum);
+/* Writes again what reads as [offset, offset+bytes) (whole clusters), so that it is allocated in this layer; nothing
+ * else writes there meanwhile. buf holds bytes. */
+int node_co_copy_up(NodeLink *l, int64_t offset, int64_t bytes, void *buf);
 void *block_memalign(size_t bytes);     /* good for any O_DIRECT file; free() */
 void *block_try_memalign(size_t bytes); /* may return NULL */
 const void *block_zero_buffer(void);    /* ZERO_PAGE bytes of zeroes */

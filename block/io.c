@@ -181,12 +181,14 @@ int node_co_read(NodeLink *l, int64_t offset, int64_t bytes, const IoVec *v, siz
     BlockNode *n = l->node;
     uint32_t align = n->limits.request_align;
     TrackedRequest t;
+    bool cor;
     int ret = check(n, offset, bytes);
 
     if (ret < 0 || !bytes)
         return ret;
-    track(n, &t, offset, bytes, (n->flags & OPEN_COPY_ON_READ) != 0, 65536);
-    if ((n->flags & OPEN_COPY_ON_READ) && node_writable(n))
+    cor = (n->flags & OPEN_COPY_ON_READ) || (flags & REQ_COPY_ON_READ);
+    track(n, &t, offset, bytes, cor, 65536);
+    if (cor && node_writable(n))
         ret = co_copy_on_read(n, offset, bytes, v, vo);
     else if ((offset | bytes) & (align - 1))
         ret = read_unaligned(n, offset, bytes, v, vo, flags);
@@ -289,6 +291,16 @@ static int write_unaligned(BlockNode *n, int64_t offset, int64_t bytes, const Io
     return ret;
 }
 
+/* block-set-write-threshold: told once. */
+static void over_threshold(BlockNode *n, int64_t end)
+{
+    uint64_t limit = n->write_threshold;
+
+    n->write_threshold = 0;
+    block_event("BLOCK_WRITE_THRESHOLD", json_pack("{s:s, s:I, s:I}", "node-name", n->name, "amount-exceeded",
+                                                   (json_int_t)(end - limit), "write-threshold", (json_int_t)limit));
+}
+
 int node_co_write(NodeLink *l, int64_t offset, int64_t bytes, const IoVec *v, size_t vo, unsigned flags)
 {
     BlockNode *n = l->node;
@@ -303,6 +315,8 @@ int node_co_write(NodeLink *l, int64_t offset, int64_t bytes, const IoVec *v, si
         return -EPERM;
     if (offset + bytes > n->length && !(l->perm & PERM_RESIZE))
         return -EIO;
+    if (n->write_threshold && (uint64_t)(offset + bytes) > n->write_threshold)
+        over_threshold(n, offset + bytes);
     track(n, &t, offset, bytes, partial || (flags & REQ_SERIALISE), align);
     ret = partial ? write_unaligned(n, offset, bytes, v, vo, flags) : write_aligned(n, offset, bytes, v, vo, flags);
     if (ret == 0)
@@ -489,6 +503,30 @@ static int co_copy_on_read(BlockNode *n, int64_t offset, int64_t bytes, const Io
         vo += now;
         bytes -= now;
     }
+    return ret;
+}
+
+int node_co_copy_up(NodeLink *l, int64_t offset, int64_t bytes, void *buf)
+{
+    BlockNode *n = l->node;
+    struct iovec iov;
+    IoVec v = iov_one(&iov, buf, bytes);
+    TrackedRequest t;
+    int ret = check(n, offset, bytes);
+
+    if (ret < 0 || !bytes)
+        return ret;
+    if (n->read_only)
+        return -EPERM;
+    track(n, &t, offset, bytes, true, MAX(n->limits.zero_align, n->limits.request_align));
+    ret = (offset | bytes) & (n->limits.request_align - 1) ? read_unaligned(n, offset, bytes, &v, 0, 0)
+                                                           : read_aligned(n, offset, bytes, &v, 0, 0);
+    if (ret == 0 && iov_is_zero(&v, 0, bytes))
+        ret = co_zero_tracked(n, offset, bytes, 0);
+    else if (ret == 0)
+        ret = (offset | bytes) & (n->limits.request_align - 1) ? write_unaligned(n, offset, bytes, &v, 0, REQ_WRITE_UNCHANGED)
+                                                               : driver_write(n, offset, bytes, &v, 0, REQ_WRITE_UNCHANGED);
+    untrack(n, &t);
     return ret;
 }
 

@@ -1,6 +1,8 @@
 /* Trays and media: what change, eject and their QMP relatives do. */
 #include <string.h>
 #include "block/backend-int.h"
+#include "block/graph-ops.h"
+#include "block/job.h"
 #include "block/options.h"
 #include "util/error.h"
 
@@ -171,6 +173,8 @@ bool blockdev_resize(const char *device, int64_t size, GError **err)
         return error_set(err, "Device '%s' has no medium", device);
     if (size < 0)
         return error_set(err, "Parameter 'size' expects a >0 size");
+    if (!node_not_busy(node_skip_implicit(n), err))
+        return false;
     tmp = blk_new(NULL, PERM_RESIZE, PERM_ALL);
     if (!blk_insert(tmp, n, err)) {
         blk_unref(tmp);

@@ -2,7 +2,7 @@
 #include <string.h>
 #include "block/aio.h"
 #include "block/bitmap.h"
-#include "block/graph.h"
+#include "block/graph-ops.h"
 #include "block/options.h"
 #include "util/error.h"
 
@@ -12,7 +12,8 @@ static unsigned name_counter;
 const char *const prealloc_names[] = { "off", "metadata", "falloc", "full", NULL };
 
 const BlockDriver *const block_drivers[] = {
-    &driver_file, &driver_host_device, &driver_null_aio, &driver_null_co, &driver_qcow2, &driver_raw, NULL,
+    &driver_blkdebug, &driver_blkverify, &driver_copy_on_read, &driver_cbw, &driver_file, &driver_host_device, &driver_null_aio,
+    &driver_null_co, &driver_qcow2, &driver_raw, NULL,
 };
 
 const BlockDriver *block_test_driver;
@@ -218,30 +219,51 @@ void blk_unlink(NodeLink *l)
     link_free(l);
 }
 
+static void move_link(NodeLink *l, BlockNode *to)
+{
+    NodeLink **p = &l->node->parents;
+
+    while (*p != l)
+        p = &(*p)->next_parent;
+    *p = l->next_parent;
+    l->next_parent = NULL;
+    for (p = &to->parents; *p; p = &(*p)->next_parent)
+        ;
+    *p = l;
+    l->node = to;
+}
+
+/* The links move before anything is checked, and back if somebody minds. Of the two, the upper one is looked at first:
+ * what it needs of the lower one has changed. */
 bool node_replace(BlockNode *from, BlockNode *to, GError **err)
 {
-    NodeLink *moved = from->parents, **end = &to->parents;
+    g_autoptr(GPtrArray) moved = g_ptr_array_new();
+    BlockNode *first = to, *second = from;
 
-    while (*end)
-        end = &(*end)->next_parent;
-    *end = moved;
-    from->parents = NULL;
-    for (NodeLink *l = moved; l; l = l->next_parent) {
-        l->node = node_ref(to);
+    for (NodeLink *l = from->parents; l; l = l->next_parent)
+        if (l->parent_node != to)
+            g_ptr_array_add(moved, l);
+    if (node_is_above(from, to)) {
+        first = from;
+        second = to;
     }
-    if (node_refresh_perms(to, err) && node_refresh_perms(from, err)) {
-        for (NodeLink *l = moved; l; l = l->next_parent)
+    for (unsigned i = 0; i < moved->len; i++) {
+        move_link(g_ptr_array_index(moved, i), to);
+        to->refs++;
+    }
+    if (node_refresh_perms(first, err) && node_refresh_perms(second, err)) {
+        node_ref(from);
+        for (unsigned i = 0; i < moved->len; i++)
             node_unref(from);
+        node_unref(from);
         return true;
     }
-    *end = NULL;
-    from->parents = moved;
-    for (NodeLink *l = moved; l; l = l->next_parent) {
-        l->node = from;
-        node_unref(to);
+    for (unsigned i = 0; i < moved->len; i++) {
+        move_link(g_ptr_array_index(moved, i), from);
+        to->refs--;
     }
-    node_refresh_perms(to, NULL);
-    node_refresh_perms(from, NULL);
+    node_refresh_perms(second, NULL);
+    node_refresh_perms(first, NULL);
     return false;
 }
 

@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 #include "block/backend-int.h"
+#include "block/bitmap.h"
+#include "block/graph-ops.h"
 #include "block/image-info.h"
 
 static const char *const throttle_names[THROTTLE_KINDS] = { "bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr" };
@@ -23,21 +25,39 @@ static int chain_depth(BlockNode *n)
 
 /* ---- as JSON */
 
+static json_t *bitmaps_json(BlockNode *n)
+{
+    json_t *a = json_array();
+
+    for (DirtyBitmap *b = n->bitmaps; b; b = b->next) {
+        json_t *o = json_pack("{s:s, s:I, s:I, s:b, s:b, s:b}", "name", b->name, "granularity", (json_int_t)1 << b->shift, "count",
+                              (json_int_t)bitmap_count(b), "recording", b->enabled, "busy", b->busy, "persistent", b->persistent);
+
+        if (b->inconsistent)
+            json_object_set_new(o, "inconsistent", json_true());
+        json_array_append_new(a, o);
+    }
+    return a;
+}
+
 static json_t *node_json(BlockBackend *b, BlockNode *n, bool flat)
 {
     static const char *const detects[] = { "off", "on", "unmap" };
     const ThrottleConfig *t = NULL;
     const char *group = NULL;
     bool wb = b ? b->write_cache : true;
-    json_t *j = json_pack("{s:s, s:s, s:s, s:b, s:b, s:i, s:s, s:i, s:{s:b, s:b, s:b}}", "file", n->filename, "node-name",
+    json_t *j = json_pack("{s:s, s:s, s:s, s:b, s:b, s:i, s:s, s:I, s:{s:b, s:b, s:b}}", "file", n->filename, "node-name",
                           n->name, "drv", n->drv->name, "ro", n->read_only, "encrypted", 0, "backing_file_depth",
-                          flat ? 0 : chain_depth(n), "detect_zeroes", detects[n->detect_zeroes], "write_threshold", 0,
+                          flat ? 0 : chain_depth(n), "detect_zeroes", detects[n->detect_zeroes], "write_threshold",
+                          (json_int_t)n->write_threshold,
                           "cache", "writeback", wb, "direct", !!(n->flags & OPEN_DIRECT), "no-flush",
                           !!(n->flags & OPEN_NO_FLUSH));
     json_t *image = image_info(n, !flat, NULL);
 
     if (image)
         json_object_set_new(j, "image", image);
+    if (n->bitmaps)
+        json_object_set_new(j, "dirty-bitmaps", bitmaps_json(n));
     if (n->backing)
         json_object_set_new(j, "backing_file", json_string(n->backing->node->filename));
     if (b)
@@ -72,7 +92,7 @@ static json_t *drive_json(BlockBackend *b)
     if (b->ops && b->ops->is_tray_open)
         json_object_set_new(j, "tray_open", json_boolean(blk_tray_is_open(b)));
     if (blk_is_inserted(b))
-        json_object_set_new(j, "inserted", node_json(b, blk_node(b), false));
+        json_object_set_new(j, "inserted", node_json(b, node_skip_implicit(blk_node(b)), false));
     return j;
 }
 
@@ -139,7 +159,7 @@ static json_t *node_stats(BlockNode *n, const BlkStats *s)
 static json_t *drive_stats(BlockBackend *b)
 {
     const BlkStats *s = blk_stats(b);
-    json_t *j = blk_is_inserted(b) ? node_stats(blk_node(b), s) : json_pack("{s:o}", "stats", stats_json(s, true));
+    json_t *j = blk_is_inserted(b) ? node_stats(node_skip_implicit(blk_node(b)), s) : json_pack("{s:o}", "stats", stats_json(s, true));
     g_autofree char *path = blk_attached_path(b);
 
     json_object_set_new(j, "device", json_string(b->name));
@@ -225,7 +245,7 @@ static void print_name(GString *out, const char *title, BlockNode *n, bool with_
 
 static void print_drive(GString *out, BlockBackend *b, bool verbose)
 {
-    BlockNode *n = blk_is_inserted(b) ? blk_node(b) : NULL;
+    BlockNode *n = blk_is_inserted(b) ? node_skip_implicit(blk_node(b)) : NULL;
     g_autofree char *path = blk_attached_path(b);
 
     print_name(out, *b->name ? b->name : n ? n->name : *path ? path : "<anonymous>", n, *b->name);

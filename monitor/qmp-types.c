@@ -121,6 +121,14 @@ const QmpTypeRow qmp_types[] = {
     { "BlockStats", "{*device:str *qdev:str *node-name:str stats:BlockDeviceStats *driver-specific:{driver:str ...} "
       "*parent:BlockStats *backing:BlockStats}" },
 
+    /* jobs */
+    { "BlockdevOnError", "<report|ignore|enospc|stop|auto>" },
+    { "JobStatus", "<undefined|created|running|paused|ready|standby|waiting|pending|aborting|concluded|null>" },
+    { "JobType", "<commit|stream|mirror|backup|create|amend|snapshot-load|snapshot-save|snapshot-delete>" },
+    { "JobInfo", "{id:str type:JobType status:JobStatus current-progress:int total-progress:int *error:str}" },
+    { "BlockJobInfo", "{type:str device:str len:int offset:int busy:bool paused:bool speed:int io-status:<ok|failed|nospace> "
+      "ready:bool status:JobStatus auto-finalize:bool auto-dismiss:bool *error:str}" },
+
     /* input */
     { "QKeyCode", "<unmapped|shift|shift_r|alt|alt_r|ctrl|ctrl_r|menu|esc|1|2|3|4|5|6|7|8|9|0|minus|equal|backspace|tab|q|w|e|r|t|y|"
       "u|i|o|p|bracket_left|bracket_right|ret|a|s|d|f|g|h|j|k|l|semicolon|apostrophe|grave_accent|backslash|z|x|c|v|b|n|m|comma|"
@@ -147,6 +155,13 @@ const QmpTypeRow qmp_types[] = {
 
 const QmpEvent qmp_events[] = {
     { "BLOCK_IO_ERROR", "{device:str *node-name:str operation:<read|write> action:<ignore|report|stop> *nospace:bool reason:str}" },
+    { "BLOCK_JOB_CANCELLED", "{type:JobType device:str len:int offset:int speed:int}" },
+    { "BLOCK_JOB_COMPLETED", "{type:JobType device:str len:int offset:int speed:int *error:str}" },
+    { "BLOCK_JOB_ERROR", "{device:str operation:<read|write> action:<ignore|report|stop>}" },
+    { "BLOCK_JOB_PENDING", "{type:JobType id:str}" },
+    { "BLOCK_JOB_READY", "{type:JobType device:str len:int offset:int speed:int}" },
+    { "BLOCK_WRITE_THRESHOLD", "{node-name:str amount-exceeded:int write-threshold:int}" },
+    { "JOB_STATUS_CHANGE", "{id:str status:JobStatus}" },
     { "DEVICE_DELETED", "{*device:str path:str}" },
     { "DEVICE_TRAY_MOVED", "{device:str id:str tray-open:bool}" },
     { "DEVICE_UNPLUG_GUEST_ERROR", "{*device:str path:str}" },
