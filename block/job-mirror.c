@@ -98,12 +98,13 @@ static void write_target(MirrorJob *s, int64_t offset, int64_t bytes, const IoVe
 static int after_write(void *opaque, int ret, int64_t offset, int64_t bytes, const IoVec *v, size_t vo, bool discard)
 {
     MirrorJob *s = opaque;
-    Active *a = s->active;
+    Active *a;
 
     if (ret == 0 && s->m.write_blocking && !discard && s->to && bytes > 0)
         write_target(s, offset, bytes, v, vo);
     else
         mark(s, offset, bytes);
+    a = s->active;
     while (s->m.write_blocking && a && (a->start != offset || a->end != offset + bytes))
         a = a->next;
     if (s->m.write_blocking && a) {
