@@ -100,6 +100,9 @@ static int after_write(void *opaque, int ret, int64_t offset, int64_t bytes, con
     MirrorJob *s = opaque;
     Active *a;
 
+    /* without its backing file, the target can't fill up a cluster that is written in part: the job does that */
+    if (s->m.sync != MIRROR_FULL && !s->m.is_commit && (offset | bytes) & ((INT64_C(1) << s->dirty.shift) - 1))
+        discard = true;
     if (ret == 0 && s->m.write_blocking && !discard && s->to && bytes > 0)
         write_target(s, offset, bytes, v, vo);
     else
@@ -348,7 +351,11 @@ static bool build(MirrorJob *s, BlockNode *at, const char *filter_name, GError *
     FilterHooks hooks = { before_write, after_write, s, s->m.is_commit };
     bool commit = s->m.is_commit;
     unsigned shift = __builtin_ctz(s->m.granularity);
+    NodeInfo info = { .cluster_size = 0 };
 
+    if (!commit && s->m.sync != MIRROR_FULL && s->m.target->drv->info && s->m.target->drv->info(s->m.target, &info) &&
+        info.cluster_size > 1 << shift)
+        shift = __builtin_ctz(info.cluster_size);
     if (!bits_init(&s->dirty, node_length(s->m.source), shift, err))
         return false;
     s->filter = filter_insert(&driver_mirror_top, at, filter_name, err);
