@@ -14,6 +14,8 @@
 #include "block/job-mirror.h"
 #include "util/error.h"
 
+#define REST_MAX (4 * 1024 * 1024)
+
 /* A range that is being copied, or written by the guest to both. */
 typedef struct Active { int64_t start, end; CoQueue waiters; struct Active *next; } Active;
 
@@ -222,6 +224,11 @@ static int mirror_run(Job *j, GError **err)
         CopyResult r = { 0 };
         int64_t bytes = 0;
 
+        /* what is left is little: mirror_prepare copies it, and a guest that writes on and on can't keep us */
+        if (j->status == JOB_READY && (s->should_complete || j->cancelled) && s->dirty.set << s->dirty.shift <= REST_MAX) {
+            ret = 0;
+            break;
+        }
         ret = copy_next(s, buf, &bytes, &r);
         if (ret == 1) {
             ret = in_step(s);

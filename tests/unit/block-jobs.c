@@ -180,7 +180,8 @@ static void run_until(JobStatus s, unsigned n)
     n += written;
     while ((status_of("d0") != s || written < n) && status_of("d0") != JOB_NULL) {
         ck_assert_msg(aio_now() < end, "the job hangs in state %d", status_of("d0"));
-        guest_writes();
+        if (s == JOB_NULL || written < n)       /* a guest that goes on may never be in step */
+            guest_writes();
         aio_poll(true);
     }
     ck_assert_int_eq(status_of("d0"), s);
