@@ -12,6 +12,7 @@ bool job_create_target(const char *file, const char *fmt, int64_t size, BlockNod
     g_autofree char *text = g_strdup_printf("%" G_GINT64_FORMAT, size);
 
     jopts_set(o, "size", text);
+    backing = node_skip_filters(backing);       /* a job's filter has no name that would open it again */
     if (backing) {
         jopts_set(o, "backing_file", backing->filename);
         jopts_set(o, "backing_fmt", backing->drv->name);
