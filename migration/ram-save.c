@@ -100,8 +100,10 @@ RamSave *ram_save_new(Machine *m, bool all_zeroes)
     r->machine = m;
     r->all_zeroes = all_zeroes;
     r->blocks = g_array_new(false, true, sizeof(Block));
-    if (!all_zeroes)
+    if (!all_zeroes) {
         ram_log_start(m);
+        ram_log_sync(m);        /* a new log begins with all pages marked: that says nothing */
+    }
     for (unsigned i = 0; i < m->ram_blocks->len; i++) {
         RamBlock *ram = g_ptr_array_index(m->ram_blocks, i);
         Block b = { ram, ram->size };
@@ -116,7 +118,7 @@ RamSave *ram_save_new(Machine *m, bool all_zeroes)
     }
     g_array_sort(r->blocks, by_size);
     r->synced_at = g_get_monotonic_time();
-    ram_save_sync(r);
+    r->stats.dirty_syncs = 1;
     return r;
 }
 

@@ -69,8 +69,8 @@ class Journey:
 
     def leave(self, target):
         """The guest is on target now."""
-        self.text += self.vm.serial.text
         self.vm.quit()
+        self.text += self.vm.serial.text    # all of it has come now
         self.vm = target
 
     def move(self, **kw):
