@@ -19,6 +19,7 @@ enum { MCR_DTR = 1, MCR_RTS = 2, MCR_OUT1 = 4, MCR_OUT2 = 8, MCR_LOOP = 0x10 };
 enum { LSR_DR = 1, LSR_OE = 2, LSR_BI = 0x10, LSR_THRE = 0x20, LSR_TEMT = 0x40, LSR_INT_ANY = 0x1e };
 enum { MSR_DELTA = 0x0f, MSR_TERI = 0x04, MSR_CTS = 0x10, MSR_DSR = 0x20, MSR_RI = 0x40, MSR_DCD = 0x80 };
 
+#define RESET_SPEED 9600       /* baud */
 #define STUCK_NS (2 * NS_PER_S)
 #define MSL_POLL_NS (NS_PER_S / 100)
 
@@ -82,14 +83,15 @@ static void update_parameters(Serial *s)
 {
     unsigned bits = (s->lcr & 3) + 5, stop = s->lcr & 4 ? 2 : 1;
     ChrSerialParams p = { .data_bits = bits, .stop_bits = stop, .parity = 'N' };
+    bool valid = s->divider != 0 && s->divider <= s->baudbase;
 
-    if (s->divider == 0 || s->divider > s->baudbase)
-        return;
     if (s->lcr & 8)
         p.parity = s->lcr & 0x10 ? 'E' : 'O';
-    p.speed = s->baudbase / s->divider;
+    /* What follows is all of the state's making: a machine that loads it must come to the same. */
+    p.speed = valid ? s->baudbase / s->divider : RESET_SPEED;
     s->char_ns = NS_PER_S * (1 + bits + stop + (s->lcr & 8 ? 1 : 0)) / p.speed;
-    chr_set_serial_params(&s->chr, &p);
+    if (valid)
+        chr_set_serial_params(&s->chr, &p);
 }
 
 static void set_break(Serial *s)
