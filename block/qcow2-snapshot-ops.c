@@ -40,18 +40,21 @@ static int count_entry(Qcow2 *q, uint64_t entry, int delta)
     return delta ? qcow2_update_refcount(q, offset, bytes, delta) : 0;
 }
 
-/* The COPIED flag that entry should have now. */
-static int right_flag(Qcow2 *q, uint64_t *entry, uint64_t offset)
+/* What becomes of the COPIED flags of the active table. */
+typedef enum Flags { FLAGS_KEEP, FLAGS_CLEAR, FLAGS_RIGHT } Flags;
+
+/* The COPIED flag that entry should have. */
+static int right_flag(Qcow2 *q, uint64_t *entry, uint64_t offset, Flags flags)
 {
-    uint64_t refs;
-    int ret = qcow2_get_refcount(q, offset >> q->cluster_bits, &refs);
+    uint64_t refs = 0;
+    int ret = flags == FLAGS_RIGHT ? qcow2_get_refcount(q, offset >> q->cluster_bits, &refs) : 0;
 
     if (ret == 0)
         *entry = refs == 1 ? *entry | COPIED : *entry & ~COPIED;
     return ret;
 }
 
-static int walk_slice(Qcow2 *q, uint64_t offset, int delta, bool flags)
+static int walk_slice(Qcow2 *q, uint64_t offset, int delta, Flags flags)
 {
     Slice *s;
     int ret = slice_get(q, &q->l2c, offset, &s);
@@ -69,7 +72,7 @@ static int walk_slice(Qcow2 *q, uint64_t offset, int delta, bool flags)
         ret = count_entry(q, e, delta);
         t = qcow2_entry_type(q, e);
         if (ret == 0 && flags && !q->data_file && (t == CL_NORMAL || t == CL_ZERO_ALLOC) && !cluster_in(q, e & L2_OFFSET))
-            ret = right_flag(q, &e, e & L2_OFFSET);
+            ret = right_flag(q, &e, e & L2_OFFSET, flags);
         if (ret == 0 && e != old) {
             be = GUINT64_TO_BE(e);
             memcpy(s->data + i * q->l2_entry_size, &be, 8);
@@ -80,8 +83,8 @@ static int walk_slice(Qcow2 *q, uint64_t offset, int delta, bool flags)
     return ret;
 }
 
-/* delta to the counts of all clusters below l1; flags: l1 is the active one, set its flags right. */
-static int walk(Qcow2 *q, const uint64_t *l1, uint32_t size, int delta, bool flags)
+/* delta to the counts of all clusters below l1; flags: not FLAGS_KEEP only when l1 is the active one. */
+static int walk(Qcow2 *q, const uint64_t *l1, uint32_t size, int delta, Flags flags)
 {
     int ret = 0;
 
@@ -99,7 +102,7 @@ static int walk(Qcow2 *q, const uint64_t *l1, uint32_t size, int delta, bool fla
         else if (ret == 0 && delta)
             ret = qcow2_update_refcount(q, table, q->cluster_size, delta);
         if (ret == 0 && flags)
-            ret = right_flag(q, &e, table);
+            ret = right_flag(q, &e, table, flags);
         if (ret == 0 && flags && e != l1[i])
             qcow2_l1_set(q, i, e);
     }
@@ -216,11 +219,15 @@ static int create_locked(Qcow2 *q, const SnapshotInfo *sn)
         return -EFBIG;
     l1 = store_l1(q, q->l1, q->l1_size);
     ret = l1 < 0 ? (int)l1 : set_dirty(q, true);
-    if (ret < 0)
-        return ret;
-    ret = walk(q, q->l1, q->l1_size, 1, false);
+    if (ret == 0 && q->version < 3) {   /* has no bit that says "dirty" */
+        ret = walk(q, q->l1, q->l1_size, 0, FLAGS_CLEAR);
+        if (ret == 0)
+            ret = qcow2_flush_locked(q);
+    }
     if (ret == 0)
-        ret = walk(q, q->l1, q->l1_size, 0, true);
+        ret = walk(q, q->l1, q->l1_size, 1, FLAGS_KEEP);
+    if (ret == 0)
+        ret = walk(q, q->l1, q->l1_size, 0, FLAGS_RIGHT);
     if (ret < 0)
         return ret;
     q->snapshots = g_renew(Snapshot, q->snapshots, q->n_snapshots + 1);
@@ -270,12 +277,12 @@ static int switch_l1(Qcow2 *q, uint64_t disk_size, uint64_t *l1, uint32_t size, 
     q->l1_offset = offset;
     q->l1_vm_state_index = size_to_l1(q, disk_size);
     node_set_length(q->node, disk_size);
-    ret = walk(q, old, old_size, -1, false);
+    ret = walk(q, old, old_size, -1, FLAGS_KEEP);
     free(old);
     if (ret == 0)
         ret = qcow2_free_now(q, old_offset, old_size * UINT64_C(8), FREE_SNAPSHOT);
     if (ret == 0)
-        ret = walk(q, q->l1, q->l1_size, 0, true);
+        ret = walk(q, q->l1, q->l1_size, 0, FLAGS_RIGHT);
     return ret;
 }
 
@@ -290,7 +297,7 @@ static int goto_locked(Qcow2 *q, const Snapshot *s)
     if (ret == 0)
         ret = set_dirty(q, true);
     if (ret == 0)
-        ret = walk(q, l1, size, 1, false);
+        ret = walk(q, l1, size, 1, FLAGS_KEEP);
     offset = ret == 0 ? store_l1(q, l1, size) : ret;
     ret = offset < 0 ? (int)offset : qcow2_flush_locked(q);
     if (ret == 0)
@@ -342,7 +349,7 @@ static int delete_locked(Qcow2 *q, int i)
         free(l1);
         return ret;
     }
-    ret = walk(q, l1, s.l1_size, -1, false);
+    ret = walk(q, l1, s.l1_size, -1, FLAGS_KEEP);
     free(l1);
     g_free(s.id);
     g_free(s.name);
@@ -350,7 +357,7 @@ static int delete_locked(Qcow2 *q, int i)
     if (ret == 0)
         ret = qcow2_free_now(q, s.l1_offset, s.l1_size * UINT64_C(8), FREE_SNAPSHOT);
     if (ret == 0)
-        ret = walk(q, q->l1, q->l1_size, 0, true);
+        ret = walk(q, q->l1, q->l1_size, 0, FLAGS_RIGHT);
     forget_all(q);
     if (ret == 0)
         ret = qcow2_flush_locked(q);

@@ -349,7 +349,7 @@ static void check_data(BlockBackend *b, unsigned cut)
                           "cut %u: sector %d holds %u, not %u", cut, (int)s, disk[s * 128], last[s]);
 }
 
-typedef struct Check { BlockNode *n; CheckResult r; int ret; } Check;
+typedef struct Check { BlockNode *n; CheckResult r; int ret; int harmless; } Check;
 static void check_co(void *opaque)
 {
     Check *c = opaque;
@@ -357,9 +357,16 @@ static void check_co(void *opaque)
     c->ret = c->n->drv->co_check(c->n, &c->r, 0);
 }
 
+static bool version2;       /* of the image under test */
+
 static void complain(void *opaque, const char *line)
 {
-    if (!strncmp(line, "ERROR", 5))
+    Check *c = opaque;
+
+    /* A version 2 image cannot say that its flags are behind: a cluster that is copied without need (docs/qcow2-crash.md, 9). */
+    if (c->n->drv == &driver_qcow2 && version2 && g_str_has_prefix(line, "ERROR OFLAG_COPIED") && g_str_has_suffix(line, "refcount=1"))
+        c->harmless++;
+    else if (!strncmp(line, "ERROR", 5))
         fprintf(stderr, "# %s\n", line);
 }
 
@@ -375,10 +382,10 @@ static void check_cut(const GByteArray *start, unsigned cut, bool rw)
     mem.log = NULL;
     b = blk_open(NULL, json_pack("{s:s, s:s}", "driver", "qcow2", "file.driver", "mem"), rw ? OPEN_RDWR : 0, &e);
     ck_assert_msg(b != NULL, "cut %u: %s", cut, e ? e->message : "");
-    c = (Check){ blk_node(b), { .message = complain }, 0 };
+    c = (Check){ blk_node(b), { .message = complain, .opaque = &c }, 0, 0 };
     aio_run_sync(check_co, &c);
     ck_assert_int_eq(c.ret, 0);
-    ck_assert_msg(!c.r.corruptions && !c.r.check_errors, "cut %u: %d errors", cut, (int)c.r.corruptions);
+    ck_assert_msg(c.r.corruptions == c.harmless && !c.r.check_errors, "cut %u: %d errors", cut, (int)c.r.corruptions);
     check_data(b, cut);
     blk_unref(b);
     g_byte_array_free(mem.file, TRUE);
@@ -393,6 +400,7 @@ static void make_start(const char *opts)
     gsize len;
     GError *e = NULL;
 
+    version2 = strstr(opts, "compat=0.10") != NULL;
     ck_assert(g_mkstemp(path) >= 0);
     ck_assert_msg(image_create(path, "qcow2", jopts_parse(opts, NULL, NULL), &e), "%s", e ? e->message : "");
     ck_assert(g_file_get_contents(path, &text, &len, NULL));
@@ -410,6 +418,7 @@ static const struct { const char *opts; bool snapshots; } cases[] = {
     { "size=4M,compat=0.10,cluster_size=1k" },
     { "size=4M,cluster_size=2k", true },
     { "size=4M,cluster_size=16k", true },
+    { "size=4M,compat=0.10,cluster_size=4k", true },
     { "size=4M,cluster_size=16k,extended_l2=on" },
     { "size=4M,cluster_size=16k,extended_l2=on", true },
 };
