@@ -118,7 +118,7 @@ run: all
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/vmemu $(DESTDIR)$(PREFIX)/share/man/man1
 	install $(PROGS) $(DESTDIR)$(PREFIX)/bin
-	$(if $(MODSO),install $(MODSO) $(DESTDIR)$(PREFIX)/lib/vmemu)
+	$(if $(strip $(MODSO)),install $(MODSO) $(DESTDIR)$(PREFIX)/lib/vmemu)
 	install -m 644 $(wildcard $(SRC)/docs/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
 
 clean:
