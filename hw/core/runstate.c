@@ -369,9 +369,8 @@ static void see_to_requests(void *opaque)
         do_suspend(m);
     if (r->shutdown)
         do_shutdown(m);
-    if (r->exit) {
-        if (r->loop)
-            g_main_loop_quit(r->loop);
+    if (r->exit && r->loop) {           /* before the loop runs there is nothing to leave: what else is asked for is done */
+        g_main_loop_quit(r->loop);
         return;
     }
     if (r->reset && r->state != RUN_FINISH_MIGRATE) {
