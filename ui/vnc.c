@@ -346,7 +346,7 @@ static void drop(VncClient *c)
     }
 }
 
-/* Those who wait for a password to come to their mind make room first. */
+/* Those who have not logged in make room first. */
 static void make_room(VncServer *s)
 {
     unsigned n = 0;
