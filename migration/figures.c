@@ -1,0 +1,65 @@
+/* Outgoing migrations: what query-migrate shows. */
+#include "migration/outgoing-int.h"
+
+void figures_note(void)
+{
+    uint64_t left = ram_save_pending(mig.ram);
+
+    g_mutex_lock(&mig.lock);
+    mig.figures.ram = *ram_save_stats(mig.ram);
+    mig.figures.remaining = left;
+    if (mig.stopped_at)
+        mig.figures.downtime_bytes = stream_bytes(mig.stream) - mig.figures.precopy_bytes;
+    else
+        mig.figures.precopy_bytes = stream_bytes(mig.stream);
+    g_mutex_unlock(&mig.lock);
+}
+
+void figures_final(void)
+{
+    mig.figures.downtime_ms = (mig.sent_at - mig.stopped_at) / 1000;
+    mig.figures.mbps = mig.figures.ram.transferred * 8.0 / MAX(mig.sent_at - mig.began, 1);
+    mig.figures.pages_per_second = 0;
+}
+
+static json_t *query_ram(const Figures *f)
+{
+    const RamStats *r = &f->ram;
+
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:I,s:i,s:i,s:i,s:I,s:I,s:I,s:i,s:i}",
+                     "transferred", (json_int_t)(f->precopy_bytes + f->downtime_bytes), "remaining", (json_int_t)f->remaining,
+                     "total", (json_int_t)r->total, "duplicate", (json_int_t)r->zero_pages, "skipped", (json_int_t)r->skipped_pages,
+                     "normal", (json_int_t)r->normal_pages, "normal-bytes", (json_int_t)r->normal_pages * 4096,
+                     "dirty-pages-rate", (json_int_t)r->dirty_pages_rate, "mbps", f->mbps,
+                     "dirty-sync-count", (json_int_t)r->dirty_syncs, "postcopy-requests", 0, "page-size", 4096, "multifd-bytes", 0,
+                     "pages-per-second", (json_int_t)f->pages_per_second, "precopy-bytes", (json_int_t)f->precopy_bytes,
+                     "downtime-bytes", (json_int_t)f->downtime_bytes, "postcopy-bytes", 0, "dirty-sync-missed-zero-copy", 0);
+}
+
+json_t *migration_query(void)
+{
+    json_t *j = json_object();
+    Figures f;
+
+    if (mig.status == MIG_NONE)
+        return j;
+    g_mutex_lock(&mig.lock);
+    f = mig.figures;
+    g_mutex_unlock(&mig.lock);
+    json_object_set_new(j, "status", json_string(migration_status_name(mig.status)));
+    if (mig.status == MIG_COMPLETED) {
+        json_object_set_new(j, "setup-time", json_integer(f.setup_ms));
+        json_object_set_new(j, "total-time", json_integer(f.total_ms));
+        json_object_set_new(j, "downtime", json_integer(f.downtime_ms));
+        json_object_set_new(j, "ram", query_ram(&f));
+    } else if (mig.status == MIG_FAILED) {
+        if (mig.error)
+            json_object_set_new(j, "error-desc", json_string(mig.error));
+    } else if (mig.status != MIG_SETUP && mig.status != MIG_CANCELLED) {
+        json_object_set_new(j, "setup-time", json_integer(f.setup_ms));
+        json_object_set_new(j, "total-time", json_integer((g_get_monotonic_time() - mig.began) / 1000));
+        json_object_set_new(j, "expected-downtime", json_integer(f.expected_ms));
+        json_object_set_new(j, "ram", query_ram(&f));
+    }
+    return j;
+}

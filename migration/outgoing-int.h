@@ -1,0 +1,71 @@
+/*
+ * What the parts of an outgoing migration share: outgoing.c (the thread, its end, the commands), precopy.c (rounds of
+ * pages while the guest runs), switchover.c (stop, rest, devices; and back), figures.c (what query-migrate shows).
+ */
+#ifndef MIGRATION_OUTGOING_INT_H
+#define MIGRATION_OUTGOING_INT_H
+#include "migration/migration.h"
+#include "migration/params.h"
+#include "migration/ram.h"
+
+typedef struct Figures {        /* what query-migrate shows */
+    RamStats ram;
+    uint64_t remaining, precopy_bytes, downtime_bytes;
+    double mbps;
+    uint64_t pages_per_second;
+    int64_t setup_ms, total_ms, downtime_ms, expected_ms;
+} Figures;
+
+typedef struct Migration {
+    Machine *machine;
+    int (*take_fd)(const char *name, GError **err);
+
+    /* under the machine lock */
+    MigStatus status;
+    char *error;
+    GThread *thread;
+    MigUri uri;
+    int fd, cancel_fd;
+    RunState was;               /* before the guest was stopped for us */
+    bool stopped, was_running;
+    GSList *waiting;            /* Waiter */
+
+    /* the thread's */
+    RamSave *ram;
+    MigStream *stream;
+    GByteArray *devices;        /* made on the main thread, written by ours */
+    gint64 began, stopped_at, sent_at;      /* us */
+    bool cancelled;             /* atomic */
+
+    /* under lock */
+    GMutex lock;
+    GCond cond;
+    Figures figures;
+    bool main_done, quitting, go_on;
+} Migration;
+extern Migration mig;
+
+/* ---- outgoing.c ---- */
+void migration_set_status(MigStatus s);     /* on any thread, under the machine lock */
+bool migration_is_cancelled(void);
+/* Runs fn on the main thread, under the machine lock, and waits for it. False also when the program ends. */
+bool migration_on_main(bool (*fn)(GError **err), GError **err);
+/* Waits at most us microseconds, less when the migration is cancelled. */
+void migration_pause(gint64 us);
+
+/* ---- precopy.c: on the migration's thread ---- */
+/* Sends pages until what is left fits the downtime limit. */
+bool precopy_rounds(GError **err);
+/* Fetches what was written, and begins another round. */
+void precopy_next_pass(void);
+
+/* ---- switchover.c ---- */
+/* Stops the guest and sends all that is left. On the migration's thread. */
+bool switchover_run(GError **err);
+/* After a failure: the guest goes on here, with its images. On the main thread. */
+void switchover_undo(void);
+
+/* ---- figures.c ---- */
+void figures_note(void);        /* takes over what RAM and stream count; on the migration's thread, or after its end */
+void figures_final(void);       /* of a migration that has succeeded */
+#endif
