@@ -1,278 +1,13 @@
 /*
- * qcow2: checking and repairing.  All references are counted from the tables, then compared with the reference counts
- * and with the COPIED flags.  The counts live in chunks that are made when touched, so that a damaged image can't ask
- * for more memory than its tables are worth.
+ * qcow2: checking and repairing.  What qcow2-count.c has counted is compared with the reference counts and with the
+ * COPIED flags.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include "block/qcow2.h"
+#include "block/qcow2-check-int.h"
 #include "util/error.h"
-
-#define CHUNK QCOW2_CHECK_CHUNK
-
-typedef struct Check {
-    Qcow2 *q;
-    CheckResult *res;
-    unsigned fix;
-    GHashTable *chunks;                 /* cluster / CHUNK -> uint32_t[CHUNK] */
-    uint64_t clusters;                  /* of the file */
-    uint64_t highest;                   /* referenced cluster + 1 */
-    uint64_t last_data;                 /* end of the last data cluster, for fragmentation */
-    bool rebuild;                       /* the refcount structure itself is damaged */
-} Check;
-
-static void say(Check *c, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
-static void say(Check *c, const char *fmt, ...)
-{
-    g_autofree char *line = NULL;
-    va_list ap;
-
-    if (!c->res->message)
-        return;
-    va_start(ap, fmt);
-    line = g_strdup_vprintf(fmt, ap);
-    va_end(ap);
-    c->res->message(c->res->opaque, line);
-}
-
-/* ---- counting */
-
-static uint32_t *count_of(Check *c, uint64_t cluster, bool make)
-{
-    uint64_t key = cluster / CHUNK;
-    uint32_t *chunk = g_hash_table_lookup(c->chunks, (gpointer)key);
-
-    if (!chunk && make) {
-        chunk = g_new0(uint32_t, CHUNK);
-        g_hash_table_insert(c->chunks, (gpointer)key, chunk);
-    }
-    return chunk ? chunk + cluster % CHUNK : NULL;
-}
-
-static uint64_t counted(Check *c, uint64_t cluster)
-{
-    uint32_t *n = count_of(c, cluster, false);
-
-    return n ? *n : 0;
-}
-
-static void count(Check *c, uint64_t offset, uint64_t bytes)
-{
-    Qcow2 *q = c->q;
-
-    if (!bytes)
-        return;
-    for (uint64_t i = offset >> q->cluster_bits; i <= (offset + bytes - 1) >> q->cluster_bits; i++) {
-        uint32_t *n = count_of(c, i, true);
-
-        if (*n < UINT32_MAX)
-            ++*n;
-        c->highest = MAX(c->highest, i + 1);
-    }
-}
-
-static void count_entry(Check *c, uint64_t entry, uint64_t guest, bool active)
-{
-    Qcow2 *q = c->q;
-    uint64_t offset;
-    uint32_t bytes;
-
-    switch (qcow2_entry_type(q, entry)) {
-    case CL_COMPRESSED:
-        if (entry & COPIED) {
-            say(c, "ERROR: coffset=0x%" PRIx64 ": copied flag must never be set for compressed clusters",
-                entry & ~(COPIED | COMPRESSED) & ((UINT64_C(1) << (62 - (q->cluster_bits - 8))) - 1));
-            c->res->corruptions++;
-        }
-        qcow2_compressed_range(q, entry, &offset, &bytes);
-        count(c, offset, bytes);
-        if (active) {
-            c->res->allocated_clusters++;
-            c->res->compressed_clusters++;
-            /* compressed data are fragmented by nature */
-            c->res->fragmented_clusters++;
-        }
-        break;
-    case CL_NORMAL:
-    case CL_ZERO_ALLOC:
-        offset = entry & L2_OFFSET;
-        if (active) {
-            c->res->allocated_clusters++;
-            if (c->last_data && c->last_data != offset)
-                c->res->fragmented_clusters++;
-            c->last_data = offset + q->cluster_size;
-        }
-        if (cluster_in(q, offset)) {
-            say(c, "ERROR offset=%" PRIx64 ": Cluster is not properly aligned; L2 entry corrupted.", offset);
-            c->res->corruptions++;
-        } else if (!q->data_file) {
-            count(c, offset, q->cluster_size);
-        }
-        break;
-    default:
-        break;
-    }
-}
-
-static void check_subclusters(Check *c, uint64_t entry, uint64_t bits)
-{
-    ClusterType t = qcow2_entry_type(c->q, entry);
-
-    if (t == CL_COMPRESSED ? bits != 0 : t == CL_UNALLOCATED ? (bits & SUB_ALL) != 0 : (bits & bits >> 32) != 0) {
-        say(c, "ERROR offset=%" PRIx64 ": %s cluster has corrupted subcluster allocation bitmap", entry & L2_OFFSET,
-            t == CL_COMPRESSED ? "Compressed" : t == CL_UNALLOCATED ? "Unallocated" : "Allocated");
-        c->res->corruptions++;
-    }
-}
-
-static int count_l2(Check *c, uint64_t table, uint64_t guest, bool active, uint64_t *buf)
-{
-    Qcow2 *q = c->q;
-    int ret = node_co_pread(q->node->file, table, buf, q->cluster_size);
-
-    if (ret < 0) {
-        say(c, "ERROR: I/O error in check_refcounts_l2");
-        c->res->check_errors++;
-        return ret;
-    }
-    for (uint32_t i = 0; i < q->l2_entries; i++) {
-        const uint64_t *e = buf + i * (q->l2_entry_size / 8);
-
-        if (q->extended)
-            check_subclusters(c, GUINT64_FROM_BE(e[0]), GUINT64_FROM_BE(e[1]));
-        if (*e)
-            count_entry(c, GUINT64_FROM_BE(*e), guest + ((uint64_t)i << q->cluster_bits), active);
-    }
-    return 0;
-}
-
-static int count_l1(Check *c, uint64_t offset, uint32_t size, const uint64_t *l1, bool active)
-{
-    Qcow2 *q = c->q;
-    g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
-    g_autofree uint64_t *own = NULL;
-    uint64_t *buf;
-    int ret = 0;
-
-    count(c, offset, size * UINT64_C(8));
-    if (!l1) {
-        own = g_try_new(uint64_t, MAX(size, 1));
-        ret = own ? node_co_pread(q->node->file, offset, own, size * UINT64_C(8)) : -ENOMEM;
-        for (uint32_t i = 0; i < size && ret == 0; i++)
-            own[i] = GUINT64_FROM_BE(own[i]);
-        l1 = own;
-    }
-    buf = ret ? NULL : block_try_memalign(q->cluster_size);
-    if (!buf) {
-        say(c, "ERROR: I/O error in check_refcounts_l1");
-        c->res->check_errors++;
-        return ret ? ret : -ENOMEM;
-    }
-    for (uint32_t i = 0; i < size && ret == 0; i++) {
-        uint64_t table = l1[i] & L1_OFFSET;
-
-        if (!table)
-            continue;
-        count(c, table, q->cluster_size);
-        if (cluster_in(q, table)) {
-            say(c, "ERROR l2_offset=%" PRIx64 ": Table is not cluster aligned; L1 entry corrupted", table);
-            c->res->corruptions++;
-            continue;
-        }
-        /* twice in one L1: wrong anyway, and a damaged image must not make us read a table a million times */
-        if (g_hash_table_add(seen, (gpointer)table))
-            ret = count_l2(c, table, (uint64_t)i << (q->cluster_bits + q->l2_bits), active, buf);
-    }
-    free(buf);
-    return ret;
-}
-
-static int count_bitmaps(Check *c)
-{
-    Qcow2 *q = c->q;
-    g_autofree uint8_t *dir = NULL;
-    uint64_t at = 0;
-    int ret;
-
-    if (!q->n_bitmaps || !q->bitmaps_size)
-        return 0;
-    count(c, q->bitmaps_offset, q->bitmaps_size);
-    dir = g_malloc(q->bitmaps_size);
-    ret = node_co_pread(q->node->file, q->bitmaps_offset, dir, q->bitmaps_size);
-    for (uint32_t i = 0; i < q->n_bitmaps && ret == 0 && at + 24 <= q->bitmaps_size; i++) {
-        uint64_t table, entry;
-        uint32_t entries, extra;
-        uint16_t name;
-
-        memcpy(&table, dir + at, 8);
-        memcpy(&entries, dir + at + 8, 4);
-        memcpy(&name, dir + at + 18, 2);
-        memcpy(&extra, dir + at + 20, 4);
-        table = GUINT64_FROM_BE(table);
-        entries = GUINT32_FROM_BE(entries);
-        if (entries > 0x8000000 || cluster_in(q, table)) {
-            c->res->corruptions++;
-            break;
-        }
-        count(c, table, entries * UINT64_C(8));
-        for (uint32_t j = 0; j < entries && ret == 0; j++) {
-            ret = node_co_pread(q->node->file, table + j * UINT64_C(8), &entry, 8);
-            if (GUINT64_FROM_BE(entry) & L1_OFFSET)
-                count(c, GUINT64_FROM_BE(entry) & L1_OFFSET, q->cluster_size);
-        }
-        at += (24 + (uint64_t)GUINT16_FROM_BE(name) + GUINT32_FROM_BE(extra) + 7) & ~UINT64_C(7);
-    }
-    return ret;
-}
-
-static void count_refcounts(Check *c)
-{
-    Qcow2 *q = c->q;
-
-    for (uint32_t i = 0; i < q->rt_size; i++) {
-        uint64_t offset = q->rt[i] & L1_OFFSET;
-
-        if (!offset)
-            continue;
-        if (cluster_in(q, offset)) {
-            say(c, "ERROR refcount block %" PRIu32 " is not cluster aligned; refcount table entry corrupted", i);
-            c->res->corruptions++;
-            c->rebuild = true;
-            continue;
-        }
-        if (offset >> q->cluster_bits >= c->clusters) {
-            say(c, "ERROR refcount block %" PRIu32 " is outside image", i);
-            c->res->corruptions++;
-            c->rebuild = true;
-            continue;
-        }
-        count(c, offset, q->cluster_size);
-        if (counted(c, offset >> q->cluster_bits) != 1) {
-            say(c, "ERROR refcount block %" PRIu32 " refcount=%" PRIu64, i, counted(c, offset >> q->cluster_bits));
-            c->res->corruptions++;
-            c->rebuild = true;
-        }
-    }
-    count(c, q->rt_offset, q->rt_size * UINT64_C(8));
-}
-
-static int count_all(Check *c)
-{
-    Qcow2 *q = c->q;
-    int ret;
-
-    count(c, 0, q->cluster_size);
-    ret = count_l1(c, q->l1_offset, q->l1_size, q->l1, true);
-    for (uint32_t i = 0; i < q->n_snapshots && ret == 0; i++)
-        ret = count_l1(c, q->snapshots[i].l1_offset, q->snapshots[i].l1_size, NULL, false);
-    count(c, q->snapshots_offset, q->snapshots_bytes);
-    if (ret == 0)
-        ret = count_bitmaps(c);
-    count_refcounts(c);
-    return ret;
-}
 
 /* ---- comparing */
 
@@ -293,7 +28,7 @@ static int set_count(Check *c, uint64_t cluster, uint64_t from, uint64_t to)
 static int compare_one(Check *c, uint64_t cluster)
 {
     CheckResult *r = c->res;
-    uint64_t is, want = counted(c, cluster);
+    uint64_t is, want = check_counted(c, cluster);
     bool leak, fixable;
     int ret;
 
@@ -301,7 +36,7 @@ static int compare_one(Check *c, uint64_t cluster)
         return 0;                       /* behind the end of the file nothing is wasted */
     ret = qcow2_get_refcount(c->q, cluster, &is);
     if (ret < 0) {
-        say(c, "Can't get refcount for cluster %" PRIu64 ": %s", cluster, g_strerror(-ret));
+        check_say(c, "Can't get refcount for cluster %" PRIu64 ": %s", cluster, g_strerror(-ret));
         r->check_errors++;
         return 0;
     }
@@ -312,7 +47,7 @@ static int compare_one(Check *c, uint64_t cluster)
     leak = is > want;
     c->rebuild |= !is;
     fixable = is && (c->fix & (leak ? FIX_LEAKS : FIX_ERRORS));
-    say(c, "%s cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64,
+    check_say(c, "%s cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64,
         fixable ? "Repairing" : leak ? "Leaked" : "ERROR", cluster, is, want);
     if (fixable && set_count(c, cluster, is, want) == 0)
         *(leak ? &r->leaks_fixed : &r->corruptions_fixed) += 1;
@@ -395,7 +130,7 @@ static int check_l2_flags(Check *c, uint64_t table, uint64_t *buf)
         if (!wrong)
             continue;
         c->res->corruptions++;
-        say(c, "%s OFLAG_COPIED data cluster: l2_entry=%" PRIx64 " refcount=%" PRIu64,
+        check_say(c, "%s OFLAG_COPIED data cluster: l2_entry=%" PRIx64 " refcount=%" PRIu64,
             c->fix & FIX_ERRORS ? "Repairing" : "ERROR", e, refs);
         if (c->fix & FIX_ERRORS) {
             buf[at] = GUINT64_TO_BE(refs == 1 ? e | COPIED : e & ~COPIED);
@@ -423,7 +158,7 @@ static int check_flags(Check *c)
         if (!table || cluster_in(q, table))
             continue;
         if (wrong_flag(c, q->l1[i], table, &refs)) {
-            say(c, "%s OFLAG_COPIED L2 cluster: l1_index=%" PRIu32 " l1_entry=%" PRIx64 " refcount=%" PRIu64,
+            check_say(c, "%s OFLAG_COPIED L2 cluster: l1_index=%" PRIu32 " l1_entry=%" PRIx64 " refcount=%" PRIu64,
                 c->fix & FIX_ERRORS ? "Repairing" : "ERROR", i, q->l1[i], refs);
             if (c->fix & FIX_ERRORS) {
                 qcow2_l1_set(q, i, refs == 1 ? q->l1[i] | COPIED : q->l1[i] & ~COPIED);
@@ -470,13 +205,13 @@ static int rebuild(Check *c)
     int64_t corruptions = r->corruptions, leaks = r->leaks, fixed = r->leaks_fixed;
     int ret;
 
-    say(c, "Rebuilding refcount structure");
+    check_say(c, "Rebuilding refcount structure");
     ret = qcow2_rebuild_refcounts(c->q, c->chunks, MAX(c->clusters, c->highest));
     if (ret < 0)
         return ret;
     c->clusters = size_to_clusters(c->q, node_length(c->q->node->file->node));
     restart(c);
-    ret = count_all(c);
+    ret = check_count_all(c);
     if (ret == 0)
         ret = look(c, FIX_LEAKS);
     r->leaks_fixed = fixed + MAX(leaks - r->leaks, 0);
@@ -493,7 +228,7 @@ static int repair(Check *c)
     if (!c->fix)
         return 0;
     if (c->rebuild) {
-        say(c, "ERROR need to rebuild refcount structures");
+        check_say(c, "ERROR need to rebuild refcount structures");
         return -EIO;
     }
     if (!r->leaks && !r->corruptions)
@@ -530,7 +265,7 @@ int qcow2_co_check(BlockNode *n, CheckResult *res, unsigned fix)
     res->total_clusters = size_to_clusters(q, n->length);
     ret = n->read_only ? 0 : qcow2_write_back(q);
     if (ret == 0)
-        ret = count_all(&c);
+        ret = check_count_all(&c);
     if (ret == 0)
         ret = look(&c, 0);
     if (ret == 0)
@@ -593,7 +328,7 @@ static int change_order(Check *c, unsigned order, GError **err)
     int ret = qcow2_flush_locked(q);
 
     if (ret == 0)
-        ret = count_all(c);
+        ret = check_count_all(c);
     if (ret == 0 && (c->res->corruptions || c->res->check_errors))
         return error_set(err, "The image has errors: run 'check -r all' first"), -EIO;
     if (ret < 0 || !counts_fit(c, order, err))

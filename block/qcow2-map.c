@@ -1,11 +1,11 @@
 /*
- * qcow2: from guest offsets to clusters of the file: look-up, allocation, linking, zeroing, discarding.
+ * qcow2: from guest offsets to clusters of the file: look-up, allocation, linking.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include "block/qcow2.h"
+#include "block/qcow2-map-int.h"
 
 ClusterType qcow2_entry_type(const Qcow2 *q, uint64_t entry)
 {
@@ -29,54 +29,6 @@ ClusterType qcow2_sub_type(const Qcow2 *q, uint64_t entry, uint64_t bits, unsign
     if (whole == CL_UNALLOCATED)
         return zero ? CL_ZERO_PLAIN : CL_UNALLOCATED;
     return there ? CL_NORMAL : zero ? CL_ZERO_ALLOC : CL_UNALLOCATED_HOST;
-}
-
-static uint32_t l1_index(const Qcow2 *q, uint64_t offset)
-{
-    return offset >> (q->cluster_bits + q->l2_bits);
-}
-
-/* Position of the L2 entry of offset: which slice of the table, and where in it. */
-static uint64_t slice_of(const Qcow2 *q, uint64_t table, uint64_t offset, unsigned *index)
-{
-    unsigned per = slice_entries(q), i = (offset >> q->cluster_bits) & (q->l2_entries - 1);
-
-    *index = i % per;
-    return table + (uint64_t)(i / per) * q->slice_size;
-}
-
-static uint64_t entry_get(const Qcow2 *q, const Slice *s, unsigned index)
-{
-    uint64_t be;
-
-    memcpy(&be, s->data + index * q->l2_entry_size, 8);
-    return GUINT64_FROM_BE(be);
-}
-
-/* The subclusters' bits; without them 0. */
-static uint64_t bits_get(const Qcow2 *q, const Slice *s, unsigned index)
-{
-    uint64_t be = 0;
-
-    if (q->extended)
-        memcpy(&be, s->data + index * q->l2_entry_size + 8, 8);
-    return GUINT64_FROM_BE(be);
-}
-
-static void entry_set(Qcow2 *q, Slice *s, unsigned index, uint64_t entry, uint64_t bits)
-{
-    uint64_t be[2] = { GUINT64_TO_BE(entry), GUINT64_TO_BE(bits) };
-
-    memcpy(s->data + index * q->l2_entry_size, be, q->l2_entry_size);
-    slice_dirty(&q->l2c, s);
-}
-
-/* Bits of the subclusters that [from, to) of a cluster touches. */
-static uint64_t sub_mask(const Qcow2 *q, uint64_t from, uint64_t to)
-{
-    unsigned a = from >> q->sub_bits, b = (to + (UINT64_C(1) << q->sub_bits) - 1) >> q->sub_bits;
-
-    return ((UINT64_C(1) << b) - 1) & ~((UINT64_C(1) << a) - 1);
 }
 
 static int bad_table(Qcow2 *q, uint64_t table, uint32_t l1)
@@ -520,136 +472,4 @@ int qcow2_link_compressed(Qcow2 *q, uint64_t guest, uint64_t entry)
     qcow2_free_entry(q, old, FREE_OTHER);
     q->unpacked_entry = 0;              /* the place may have held another one before */
     return 0;
-}
-
-/* ---- zeroes and discard */
-
-typedef struct Entry { uint64_t entry, bits; } Entry;
-
-/* Reads as zeroes already, and nothing shows through. */
-static bool nothing_to_zero(Qcow2 *q, Entry e, ClusterType t)
-{
-    if (t == CL_ZERO_PLAIN)
-        return true;
-    if (t != CL_UNALLOCATED)
-        return false;
-    return q->extended ? e.bits == SUB_ZEROES || (!e.bits && !q->node->backing) : !q->node->backing;
-}
-
-static Entry plain_zero(const Qcow2 *q)
-{
-    return q->extended ? (Entry){ 0, SUB_ZEROES } : (Entry){ ZERO, 0 };
-}
-
-/* What becomes of an entry; unchanged: leave it. */
-static Entry zeroed_entry(Qcow2 *q, Entry e, bool unmap)
-{
-    ClusterType t = qcow2_entry_type(q, e.entry);
-
-    if (q->version < 3)
-        return (Entry){ 0 };
-    if (nothing_to_zero(q, e, t))
-        return e;
-    if ((t == CL_NORMAL || t == CL_ZERO_ALLOC) && (e.entry & COPIED) && !unmap)
-        return q->extended ? (Entry){ e.entry, SUB_ZEROES } : (Entry){ (e.entry & (L2_OFFSET | COPIED)) | ZERO, 0 };
-    return plain_zero(q);
-}
-
-/* full: as if never written, so that the backing file shows. */
-static Entry discarded_entry(Qcow2 *q, Entry e, bool full)
-{
-    if (full || q->version < 3)
-        return (Entry){ 0 };
-    return nothing_to_zero(q, e, qcow2_entry_type(q, e.entry)) ? e : plain_zero(q);
-}
-
-static bool table_missing(Qcow2 *q, uint64_t offset)
-{
-    uint32_t l1 = l1_index(q, offset);
-
-    return l1 >= q->l1_size || !(q->l1[l1] & L1_OFFSET);
-}
-
-/* One slice's worth from offset; *done: how many bytes that was. */
-static int change_some(Qcow2 *q, uint64_t offset, uint64_t bytes, int how, bool flag, FreeKind kind, uint64_t *done)
-{
-    uint64_t span = UINT64_C(1) << (q->cluster_bits + q->l2_bits);
-    unsigned index, n;
-    Slice *s;
-    int ret;
-
-    /* nothing there, and nothing that would show through: it stays so */
-    if (table_missing(q, offset) && (!q->node->backing || (how && flag))) {
-        *done = MIN(bytes, span - (offset & (span - 1)));
-        return 0;
-    }
-    ret = qcow2_l2_for_write(q, offset, &s, &index);
-    if (ret < 0)
-        return ret;
-    n = MIN(bytes >> q->cluster_bits, slice_entries(q) - index);
-    for (unsigned i = 0; i < n; i++) {
-        Entry old = { entry_get(q, s, index + i), bits_get(q, s, index + i) };
-        Entry now = how ? discarded_entry(q, old, flag) : zeroed_entry(q, old, flag);
-
-        if (now.entry == old.entry && now.bits == old.bits)
-            continue;
-        entry_set(q, s, index + i, now.entry, now.bits);
-        if (!(now.entry & L2_OFFSET))
-            qcow2_free_entry(q, old.entry, kind);
-    }
-    slice_put(s);
-    *done = (uint64_t)n << q->cluster_bits;
-    return 0;
-}
-
-static int change(Qcow2 *q, uint64_t offset, uint64_t bytes, int how, bool flag, FreeKind kind)
-{
-    uint64_t done = 0;
-    int ret = 0;
-
-    qcow2_wait_allocs(q, offset, offset + bytes);
-    while (bytes >= q->cluster_size && ret == 0) {
-        ret = change_some(q, offset, bytes, how, flag, kind, &done);
-        offset += done;
-        bytes -= done;
-        if (q->pending->len > 4096 && ret == 0)
-            ret = qcow2_flush_locked(q);
-    }
-    return ret;
-}
-
-int qcow2_zero_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, bool unmap)
-{
-    if (q->version < 3 && q->node->backing)
-        return -ENOTSUP;
-    return change(q, offset, bytes, 0, unmap, FREE_REQUEST);
-}
-
-int qcow2_discard_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, bool full, FreeKind kind)
-{
-    if (!full && q->version < 3 && q->node->backing)
-        return -ENOTSUP;
-    return change(q, offset, bytes, 1, full, kind);
-}
-
-int qcow2_zero_subclusters(Qcow2 *q, uint64_t offset, uint64_t bytes)
-{
-    uint64_t in = cluster_in(q, offset), e, mask = sub_mask(q, in, in + bytes);
-    unsigned index;
-    Slice *s;
-    int ret;
-
-    qcow2_wait_allocs(q, offset, offset + bytes);
-    if (table_missing(q, offset) && !q->node->backing)
-        return 0;
-    ret = qcow2_l2_for_write(q, offset, &s, &index);
-    if (ret < 0)
-        return ret;
-    e = entry_get(q, s, index);
-    if (qcow2_entry_type(q, e) == CL_COMPRESSED)
-        ret = -ENOTSUP;
-    else
-        entry_set(q, s, index, e, (bits_get(q, s, index) & ~mask) | mask << 32);
-    slice_put(s);
-    return ret;
 }

@@ -240,7 +240,7 @@ void qcow2_metadata_del(Qcow2 *q, uint64_t offset, uint64_t bytes);
 int qcow2_check_overlap(Qcow2 *q, uint64_t offset, uint64_t bytes);
 void qcow2_corrupt(Qcow2 *q, bool fatal, int64_t offset, int64_t size, const char *fmt, ...) G_GNUC_PRINTF(5, 6);
 
-/* ---- mapping (qcow2-map.c) */
+/* ---- mapping (qcow2-map.c, qcow2-zero.c) */
 ClusterType qcow2_entry_type(const Qcow2 *q, uint64_t entry);
 /* The same of one subcluster; bits: the other half of an extended entry. */
 ClusterType qcow2_sub_type(const Qcow2 *q, uint64_t entry, uint64_t bits, unsigned sub);
@@ -280,7 +280,7 @@ void qcow2_compressed_range(const Qcow2 *q, uint64_t entry, uint64_t *offset, ui
 int qcow2_co_unpack(Qcow2 *q, uint64_t entry, void *out);
 int qcow2_co_write_compressed(Qcow2 *q, uint64_t offset, uint64_t bytes, const IoVec *v, size_t vo);
 
-/* ---- snapshots (qcow2-snapshot.c), check (qcow2-check.c), size (qcow2-resize.c) */
+/* ---- snapshots (qcow2-snapshot.c), check (qcow2-count.c, qcow2-check.c), size (qcow2-resize.c) */
 bool qcow2_read_snapshots(Qcow2 *q, GError **err);
 void qcow2_free_snapshots(Qcow2 *q);
 GByteArray *qcow2_pack_snapshots(Qcow2 *q);     /* the table as it is on disk */
