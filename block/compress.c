@@ -1,6 +1,7 @@
 /*
- * Compression of clusters: zlib, or ISA-L's igzip where it is installed (ten times as fast for a few per cent more
- * size); zstd.  ISA-L and zstd are loaded when they are wanted: few programs that open an image ever do.
+ * Compression of clusters: zlib, or ISA-L's igzip where it is installed (ten times as fast for 8 per cent more
+ * size: no level and no size of its buffer gives less with a window of 4 KiB); zstd.  ISA-L and zstd are loaded when
+ * they are wanted: few programs that open an image ever do.
  */
 #include <errno.h>
 #include <dlfcn.h>

@@ -183,25 +183,46 @@ static int store_all(Qcow2 *q, const Batch *b, uint64_t guest)
     return ret < 0 ? ret : write_run(q, &r, guest);
 }
 
-/* At most 4 MiB. */
+#define BATCH (4u << 20)
+
+/* What is to be compressed, in one piece: where it lies, when it does, or a copy (*own). */
+static const uint8_t *gather(const IoVec *v, size_t vo, uint64_t bytes, uint64_t whole, uint8_t **own)
+{
+    struct iovec one;
+
+    if (bytes == whole && iov_count(v, vo, bytes) == 1 && iov_slice(v, vo, bytes, &one) == 1)
+        return one.iov_base;
+    *own = block_try_memalign(whole);
+    if (*own) {
+        iov_to_buf(v, vo, *own, bytes);
+        memset(*own + bytes, 0, whole - bytes);
+    }
+    return *own;
+}
+
+/* At most BATCH bytes. */
 static int write_batch(Qcow2 *q, uint64_t guest, uint64_t bytes, const IoVec *v, size_t vo)
 {
     Batch b = { .cluster_size = q->cluster_size, .zstd = q->compression_type == 1, .n = size_to_clusters(q, bytes) };
     uint64_t whole = (uint64_t)b.n << q->cluster_bits;
-    uint8_t *plain = block_try_memalign(whole), *packed = block_try_memalign(whole);
-    int ret = plain && packed ? 0 : -ENOMEM;
+    uint8_t *own = NULL, *packed = g_steal_pointer(&q->packed);
+    const uint8_t *plain = gather(v, vo, bytes, whole, &own);
+    int ret;
 
+    if (!packed)                        /* kept from batch to batch: fresh pages cost as much as fast compression */
+        packed = block_try_memalign(BATCH);
+    ret = plain && packed ? 0 : -ENOMEM;
     if (ret == 0) {
         b.cluster = g_new(Cluster, b.n);
-        iov_to_buf(v, vo, plain, bytes);
-        memset(plain + bytes, 0, whole - bytes);
         for (unsigned i = 0; i < b.n; i++)
             b.cluster[i] = (Cluster){ plain + ((size_t)i << q->cluster_bits), packed + ((size_t)i << q->cluster_bits), 0 };
         pack_all(&b);
         ret = store_all(q, &b, guest);
         g_free(b.cluster);
     }
-    free(plain);
+    free(own);
+    if (!q->packed)
+        q->packed = g_steal_pointer(&packed);
     free(packed);
     return ret;
 }
@@ -216,7 +237,7 @@ int qcow2_co_write_compressed(Qcow2 *q, uint64_t offset, uint64_t bytes, const I
     if (cluster_in(q, offset) || (cluster_in(q, bytes) && offset + bytes != (uint64_t)q->node->length))
         return -EINVAL;
     while (bytes && ret == 0) {
-        uint64_t now = MIN(bytes, 4u << 20);
+        uint64_t now = MIN(bytes, BATCH);
 
         ret = write_batch(q, offset, now, v, vo);
         offset += now;

@@ -215,6 +215,7 @@ static void free_state(Qcow2 *q)
     free(q->l1);
     free(q->rt);
     free(q->unpacked);
+    free(q->packed);
     g_free(q->l1_dirty);
     g_free(q->data_file_name);
     if (q->extensions)

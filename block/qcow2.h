@@ -156,6 +156,7 @@ typedef struct Qcow2 {
     /* the last decompressed cluster */
     uint64_t unpacked_entry;            /* its L2 entry; 0: none */
     uint8_t *unpacked;
+    uint8_t *packed;                    /* room for a batch of compressed clusters, when no batch uses it; or NULL */
 } Qcow2;
 
 static inline uint64_t cluster_start(const Qcow2 *q, uint64_t offset) { return offset & ~(uint64_t)(q->cluster_size - 1); }

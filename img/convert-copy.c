@@ -1,8 +1,9 @@
 /*
  * vmemu-img convert: the copying.
  *
- * Pieces of the sources are handed out in order; each worker reads one and writes it.  One worker that does its system
- * calls itself costs least; there are more when compression keeps the cores busy or requests wait for a disk.
+ * Pieces of the sources are handed out in order; each worker (-m) reads one and writes it.  The threads that do the
+ * system calls read one piece while another is written.  Without -W, pieces are written one after the other.  A small
+ * image is copied by one worker that makes its system calls itself: that costs least.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -13,10 +14,11 @@
 #include "img/convert.h"
 #include "util/error.h"
 
-#define BUFFER (2 * 1024 * 1024)
+#define BUFFER (2048 * 1024)
+#define SMALL (4 * BUFFER)
 
 typedef enum Kind { DATA, ZEROES, BACKING } Kind;
-typedef struct Piece { unsigned source; Kind kind; int64_t from, to, bytes; } Piece;
+typedef struct Piece { unsigned source; Kind kind; int64_t from, to, bytes; uint64_t number; } Piece;
 
 typedef struct Copy {
     Convert *c;
@@ -25,7 +27,11 @@ typedef struct Copy {
     int64_t from, start;                /* start: where the source begins in the target */
     Kind kind;
     int64_t left;                       /* of the current extent */
+    uint64_t pieces;                    /* handed out */
 
+    bool in_order;
+    uint64_t turn;                      /* number of the piece that may be written */
+    CoQueue turns;                      /* pieces that wait for theirs */
     int64_t done, begun, data;
     unsigned running;
 } Copy;
@@ -103,27 +109,43 @@ static int read_piece(Convert *c, const Piece *p, uint8_t *buf)
         salvage(l, p->from, buf, p->bytes);
         return 0;
     }
-    if (ret < 0)
+    if (ret < 0 && !c->ret)
         error_report("error while reading at byte %" PRId64 ": %s", p->to, g_strerror(-ret));
     return ret;
 }
 
-static int do_piece(Convert *c, const Piece *p, uint8_t *buf)
+static int write_piece(Convert *c, const Piece *p, const uint8_t *buf)
 {
     int ret = 0;
 
-    if (p->kind == BACKING)
-        return 0;
-    if (p->kind == ZEROES) {
+    if (p->kind == ZEROES)
         ret = put_zeroes(c, p->to, p->bytes);
-    } else {
-        ret = read_piece(c, p, buf);
-        if (ret < 0)
-            return ret;
+    else if (p->kind == DATA)
         ret = put_sparse(c, p->to, buf, p->bytes);
-    }
     if (ret < 0 && !c->ret)             /* the first one tells */
         error_report("error while writing at byte %" PRId64 ": %s", p->to, g_strerror(-ret));
+    return ret;
+}
+
+static void wait_turn(Copy *y, const Piece *p)
+{
+    while (y->in_order && y->turn != p->number && !y->c->ret)
+        co_queue_wait(&y->turns);
+}
+
+static int do_piece(Copy *y, const Piece *p, uint8_t *buf)
+{
+    Convert *c = y->c;
+    int ret = p->kind == DATA ? read_piece(c, p, buf) : 0;
+
+    if (ret == 0) {
+        wait_turn(y, p);
+        ret = c->ret ? 0 : write_piece(c, p, buf);
+    }
+    if (ret < 0 && !c->ret)
+        c->ret = ret;
+    y->turn = p->number + 1;
+    co_queue_wake_all(&y->turns);
     return ret;
 }
 
@@ -201,7 +223,8 @@ static int next_piece(Copy *y, Piece *p)
     }
     if (!c->compress)
         max -= (y->start + y->from) % BUFFER % 4096;
-    *p = (Piece){ y->source, y->kind, y->from, y->start + y->from, y->kind == DATA ? MIN(y->left, max) : y->left };
+    *p = (Piece){ y->source, y->kind, y->from, y->start + y->from, y->kind == DATA ? MIN(y->left, max) : y->left,
+                   y->pieces++ };
     y->from += p->bytes;
     y->left -= p->bytes;
     return 1;
@@ -238,9 +261,8 @@ static void worker_co(void *opaque)
             break;
         }
         wait_rate(y, &p);
-        ret = do_piece(c, &p, buf);
-        if (ret < 0 && !c->ret)
-            c->ret = ret;
+        if (do_piece(y, &p, buf) < 0)
+            break;
         y->done += p.bytes;
         img_progress(c->total ? y->done * 100.0 / c->total : 100, 0);
     }
@@ -259,8 +281,8 @@ static void flush_co(void *opaque)
 
 void convert_copy(Convert *c)
 {
-    Copy y = { .c = c, .begun = aio_now() };
-    unsigned workers = c->compress ? 2 : c->direct && c->out_of_order ? c->workers : 1;
+    Copy y = { .c = c, .begun = aio_now(), .in_order = !c->out_of_order && !c->compress };
+    unsigned workers = c->total <= SMALL ? 1 : c->compress ? MIN(c->workers, 2) : c->workers;
 
     y.running = workers;
     if (workers == 1)

@@ -30,7 +30,6 @@ static bool open_sources(Convert *c)
         error_report("Invalid source cache option: %s", c->src_cache);
         return false;
     }
-    c->direct |= flags & OPEN_DIRECT;
     c->src = g_new0(BlockBackend *, c->n_sources);
     for (unsigned i = 0; i < c->n_sources; i++) {
         c->src[i] = img_open(c->image_opts, c->sources[i], c->fmt, flags, wt, c->share);
@@ -160,7 +159,6 @@ static bool open_target(Convert *c)
         error_report("Invalid cache option: %s", c->cache);
         return false;
     }
-    c->direct |= flags & OPEN_DIRECT;
     c->dst = img_open(c->target_image_opts, c->target, c->target_image_opts ? NULL : c->out_fmt, flags, wt, false);
     return c->dst && prepare_target(c);
 }

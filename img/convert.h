@@ -18,7 +18,6 @@ typedef struct Convert {
     int64_t total;
     bool has_zero;                      /* what is not written reads as zeroes */
     bool over_backing;                  /* what the source does not hold itself, the backing file has */
-    bool direct;                        /* O_DIRECT somewhere: requests wait for the disk */
     uint32_t cluster;                   /* of a compressed target */
     int ret;
 } Convert;
