@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "migration/channel.h"
@@ -22,6 +23,8 @@ typedef struct FdChannel {
     int fd, cancel_fd;          /* cancel_fd: -1, or an eventfd of the migration's */
     GPid pid;                   /* 0: no command */
     bool socket, answers;       /* answers: there is a return path */
+    bool lazy;                  /* a file whose pages are to stay in it until they are touched */
+    uint64_t base;              /* where the stream begins in the file */
 } FdChannel;
 
 /* ---- Reading and writing ---- */
@@ -237,18 +240,55 @@ int channel_fd(Channel *c)
     return c->ops == &fd_ops ? ((FdChannel *)c)->fd : -1;
 }
 
+bool channel_is_lazy(Channel *c, uint64_t *base)
+{
+    FdChannel *f = (FdChannel *)c;
+
+    if (c->ops != &fd_ops || !f->lazy)
+        return false;
+    *base = f->base;
+    return true;
+}
+
+bool channel_seek(Channel *c, uint64_t at)
+{
+    FdChannel *f = (FdChannel *)c;
+
+    return c->ops == &fd_ops && lseek(f->fd, f->base + at, SEEK_SET) >= 0;
+}
+
+bool channel_is_file(Channel *c)
+{
+    struct stat st;
+
+    return c->ops == &fd_ops && fstat(((FdChannel *)c)->fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 /* ---- Addresses ---- */
 
-static bool parse_file(MigUri *u, const char *text, GError **err)
+/* Takes an option that we know off the end of "PATH,offset=N,lazy=on". */
+static bool parse_file_option(MigUri *u, char *option, GError **err)
 {
-    const char *at = strstr(text, ",offset=");
     char *end;
 
-    u->text = at ? g_strndup(text, at - text) : g_strdup(text);
-    if (at) {
-        u->offset = g_ascii_strtoull(at + 8, &end, 0);
-        if (!at[8] || *end)
-            return error_set(err, "file URI: offset '%s' is not a number", at + 8);
+    if (g_str_has_prefix(option, "offset=")) {
+        u->offset = g_ascii_strtoull(option + 7, &end, 0);
+        return (option[7] && !*end) || error_set(err, "file URI: offset '%s' is not a number", option + 7);
+    }
+    u->lazy = !strcmp(option + 5, "on");
+    return u->lazy || !strcmp(option + 5, "off") || error_set(err, "file URI: lazy can be 'on' or 'off', not '%s'", option + 5);
+}
+
+static bool parse_file(MigUri *u, const char *text, bool incoming, GError **err)
+{
+    char *comma;
+
+    u->text = g_strdup(text);
+    while ((comma = strrchr(u->text, ',')) &&
+           (g_str_has_prefix(comma, ",offset=") || (incoming && g_str_has_prefix(comma, ",lazy=")))) {
+        if (!parse_file_option(u, comma + 1, err))
+            return false;
+        *comma = 0;
     }
     return *u->text || error_set(err, "file URI: a file name is missing");
 }
@@ -272,7 +312,7 @@ bool uri_parse(MigUri *u, const char *text, bool incoming, GError **err)
     }
     if (g_str_has_prefix(text, "file:")) {
         u->kind = URI_FILE;
-        return parse_file(u, text + 5, err);
+        return parse_file(u, text + 5, incoming, err);
     }
     if (incoming && (!strcmp(text, "stdio") || !strcmp(text, "defer"))) {
         u->kind = text[0] == 's' ? URI_STDIO : URI_DEFER;
@@ -369,7 +409,13 @@ Channel *channel_open_incoming(const MigUri *u, int fd, GError **err)
     if (fd < 0)
         return NULL;
     f = fd_channel(fd, -1);
-    return &f->ch;
+    f->lazy = u->lazy;
+    f->base = u->offset;
+    if (!f->lazy || channel_is_file(&f->ch))
+        return &f->ch;
+    error_set(err, "lazy=on needs a regular file, which '%s' is not", u->text);
+    fd_free(&f->ch);
+    return NULL;
 }
 
 Channel *channel_accepted(int fd)

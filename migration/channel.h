@@ -29,12 +29,13 @@ struct Channel {                /* first member of each kind */
 
 typedef enum UriKind { URI_TCP, URI_UNIX, URI_EXEC, URI_FD, URI_FILE, URI_STDIO, URI_DEFER } UriKind;
 
-/* "tcp:HOST:PORT", "unix:PATH", "exec:COMMAND", "fd:NAME", "file:PATH[,offset=N]", and for incoming "stdio", "defer". */
+/* "tcp:HOST:PORT", "unix:PATH", "exec:COMMAND", "fd:NAME", "file:PATH[,offset=N]"; for incoming "stdio", "defer", ",lazy=on". */
 typedef struct MigUri {
     UriKind kind;
     SocketAddress addr;         /* tcp, unix */
     char *text;                 /* exec: the command; fd: its name; file: the path */
     uint64_t offset;            /* file */
+    bool lazy;                  /* file, incoming: pages stay there until they are touched */
 } MigUri;
 bool uri_parse(MigUri *u, const char *text, bool incoming, GError **err);
 void uri_clear(MigUri *u);
@@ -58,4 +59,8 @@ bool channel_answer(Channel *c, unsigned type, uint32_t value);
 bool channel_expect_answer(Channel *c);
 void channel_free(Channel *c);              /* NULL is allowed */
 int channel_fd(Channel *c);                 /* of one with a descriptor; -1 */
+/* A file opened with lazy=on; where the stream begins in it. */
+bool channel_is_lazy(Channel *c, uint64_t *base);
+bool channel_seek(Channel *c, uint64_t at); /* of a file: goes on there, from the stream's beginning */
+bool channel_is_file(Channel *c);           /* a regular one */
 #endif

@@ -35,6 +35,7 @@ typedef struct Migration {
     MigStream *stream;
     GByteArray *devices;        /* made on the main thread, written by ours */
     gint64 began, stopped_at, sent_at;      /* us */
+    bool indexed;               /* a file: where its pages are is put behind the stream */
     bool cancelled;             /* atomic */
 
     /* under lock */

@@ -136,6 +136,9 @@ static bool send_all(GError **err)
         put_u16(mig.stream, CMD_OPEN_RETURN_PATH);
         put_u16(mig.stream, 0);
     }
+    mig.indexed = channel_is_file(c) && !migration_cap(CAP_XBZRLE);
+    if (mig.indexed)
+        ram_save_keep_places(mig.ram);
     ram_save_setup(mig.ram, mig.stream);
     if (!stream_flush(mig.stream))
         return stream_failed(mig.stream, err);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "migration/format.h"
+#include "migration/ram-lazy.h"
 #include "migration/ram.h"
 #include "util/error.h"
 
@@ -15,6 +16,8 @@ struct RamLoad {
     RamBlock *last;             /* of pages that name none */
     GHashTable *written;        /* RamBlock -> bitmap of pages that may hold something */
     bool listed;
+    RamLazy *lazy;              /* pages stay in the file; NULL: no, or they are on their way */
+    bool begun;                 /* the devices have: no more pages */
 };
 
 RamLoad *ram_load_new(Machine *m)
@@ -31,7 +34,27 @@ void ram_load_free(RamLoad *r)
     if (!r)
         return;
     g_hash_table_unref(r->written);
+    lazy_free(r->lazy);
     g_free(r);
+}
+
+void ram_load_lazily(RamLoad *r, int fd, uint64_t base)
+{
+    r->lazy = lazy_new(fd, base);
+}
+
+bool ram_load_by_index(RamLoad *r, uint64_t *devices)
+{
+    return r->lazy && lazy_read_index(r->lazy, devices);
+}
+
+bool ram_load_begin(RamLoad *r, GError **err)
+{
+    RamLazy *l = r->lazy;
+
+    r->begun = true;
+    r->lazy = NULL;
+    return !l || lazy_start(l, err);
 }
 
 bool ram_load_complete(RamLoad *r, GError **err)
@@ -51,6 +74,8 @@ static void empty(RamLoad *r, RamBlock *b)
     if (b->fd >= 0 || prealloc || madvise(b->host, b->max_size, MADV_DONTNEED) < 0)
         memset(bits, 0xff, longs * sizeof(long));
     g_hash_table_insert(r->written, b, bits);
+    if (r->lazy)
+        lazy_add_block(r->lazy, b, b->fd >= 0 || prealloc);
     if (b->dirty_display)
         memset(b->dirty_display, 0xff, (b->max_size / MIG_PAGE + 63) / 64 * 8);
 }
@@ -134,6 +159,8 @@ static void fill(RamLoad *r, RamBlock *b, uint64_t addr, uint8_t byte)
     unsigned long *word = (unsigned long *)g_hash_table_lookup(r->written, b) + addr / MIG_PAGE / 64;
     unsigned long bit = 1ul << addr / MIG_PAGE % 64;
 
+    if (r->lazy)
+        lazy_note(r->lazy, b, addr, 0);
     if (!byte && !(*word & bit))
         return;
     memset(b->host + addr, byte, MIG_PAGE);
@@ -181,6 +208,8 @@ static bool load_delta(RamLoad *r, MigStream *s, RamBlock *b, uint64_t addr, GEr
         return error_set(err, "ram: block '%s': a difference (XBZRLE) of kind %u and %u bytes", b->name, kind, len);
     if (!get_bytes(s, delta, len))
         return stream_failed(s, err);
+    if (r->lazy && !lazy_fetch(r->lazy, b, addr, err))
+        return false;
     if (!apply_delta(b, addr, delta, len))
         return error_set(err, "ram: block '%s': the difference (XBZRLE) at 0x%" PRIx64 " makes no sense", b->name, addr);
     ((unsigned long *)g_hash_table_lookup(r->written, b))[addr / MIG_PAGE / 64] |= 1ul << addr / MIG_PAGE % 64;
@@ -198,6 +227,11 @@ static bool load_page(RamLoad *r, MigStream *s, uint64_t addr, uint64_t flags, G
         fill(r, b, addr, get_u8(s));
         break;
     case RAM_PAGE:
+        if (r->lazy) {
+            lazy_note(r->lazy, b, addr, stream_bytes(s));
+            stream_skip(s, MIG_PAGE);
+            break;
+        }
         ((unsigned long *)g_hash_table_lookup(r->written, b))[addr / MIG_PAGE / 64] |= 1ul << addr / MIG_PAGE % 64;
         get_bytes(s, b->host + addr, MIG_PAGE);
         break;
@@ -211,6 +245,8 @@ bool ram_load_section(RamLoad *r, MigStream *s, int version, GError **err)
 {
     if (version != RAM_VERSION)
         return error_set(err, "ram: version %d is not supported (%d is)", version, RAM_VERSION);
+    if (r->begun)
+        return error_set(err, "ram: pages after the devices");
     for (;;) {
         uint64_t v = get_u64(s), flags = v & (MIG_PAGE - 1), addr = v & ~(uint64_t)(MIG_PAGE - 1);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "migration/format.h"
+#include "migration/ram-lazy.h"
 #include "migration/ram.h"
 #include "util/error.h"
 
@@ -17,6 +18,7 @@ typedef struct Block {
     RamBlock *ram;
     uint64_t size;              /* when the migration began */
     unsigned long *populated;   /* NULL: any page may hold something */
+    uint64_t *where;            /* of each page in the stream; NULL: nobody wants to know */
 } Block;
 
 struct RamSave {
@@ -77,7 +79,7 @@ static unsigned long *first_bitmap(const RamSave *r, Block *b)
 {
     unsigned long *bits = g_new0(unsigned long, b->ram->max_size / MIG_PAGE / 64 + 1);
 
-    if (b->ram->fd >= 0 || !find_populated(b, bits))
+    if (b->ram->fd >= 0 || ram_is_lazy() || !find_populated(b, bits))
         set_range(bits, pages_of(b));
     if (r->all_zeroes) {
         b->populated = g_memdup2(bits, (b->ram->max_size / MIG_PAGE / 64 + 1) * sizeof *bits);
@@ -129,6 +131,7 @@ void ram_save_free(RamSave *r)
     for (unsigned i = 0; i < r->blocks->len; i++) {
         g_clear_pointer(&nth(r, i)->ram->dirty_migration, g_free);
         g_free(nth(r, i)->populated);
+        g_free(nth(r, i)->where);
     }
     if (!r->all_zeroes)
         ram_log_stop(r->machine);
@@ -254,6 +257,8 @@ static void send_page(RamSave *r, MigStream *s, bool same_block)
         put_page(s, host, MIG_PAGE);
         r->stats.normal_pages++;
     }
+    if (b->where)
+        b->where[r->page] = zero ? 0 : stream_bytes(s) - MIG_PAGE;
 }
 
 bool ram_save_send(RamSave *r, MigStream *s, uint64_t bytes, bool last)
@@ -281,4 +286,32 @@ bool ram_save_send(RamSave *r, MigStream *s, uint64_t bytes, bool last)
     end(s);
     r->stats.transferred += stream_bytes(s) - start;
     return done;
+}
+
+/* ---- The index ---- */
+
+void ram_save_keep_places(RamSave *r)
+{
+    for (unsigned i = 0; i < r->blocks->len; i++)
+        nth(r, i)->where = g_new0(uint64_t, pages_of(nth(r, i)));
+}
+
+void ram_save_index(RamSave *r, MigStream *s, uint64_t devices)
+{
+    uint64_t begin = stream_bytes(s);
+
+    put_u64(s, INDEX_MAGIC);
+    put_u64(s, devices);
+    put_u32(s, r->blocks->len);
+    for (unsigned i = 0; i < r->blocks->len; i++) {
+        Block *b = nth(r, i);
+
+        put_text(s, b->ram->name);
+        put_u64(s, pages_of(b));
+        for (uint64_t p = 0; p < pages_of(b); p++)
+            b->where[p] = GUINT64_TO_BE(b->where[p]);
+        put_bytes(s, b->where, pages_of(b) * sizeof *b->where);
+    }
+    put_u64(s, begin);
+    put_u64(s, INDEX_END);
 }

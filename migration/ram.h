@@ -30,6 +30,10 @@ void ram_save_sync(RamSave *r);
 uint64_t ram_save_pending(const RamSave *r);    /* bytes of pages still to be sent */
 /* One section of pages: until `bytes` have gone out or nothing is left; true: nothing was left. */
 bool ram_save_send(RamSave *r, MigStream *s, uint64_t bytes, bool last);
+/* Keeps where each page stands in the stream; to be called before ram_save_setup. ram_save_index then puts them behind the
+ * stream's end (ram-lazy.h); devices: where the first of those began. */
+void ram_save_keep_places(RamSave *r);
+void ram_save_index(RamSave *r, MigStream *s, uint64_t devices);
 /* A block that changed its size meanwhile makes the migration fail. */
 bool ram_save_check(RamSave *r, GError **err);
 
@@ -37,6 +41,11 @@ bool ram_save_check(RamSave *r, GError **err);
  * memory stays so where the source's was zero. */
 typedef struct RamLoad RamLoad;
 RamLoad *ram_load_new(Machine *m);
+/* Pages stay in the stream's file, and are looked up in its index if it has one: *devices is then where to go on after the
+ * list of blocks. ram_load_begin: to be called before the first device is loaded. */
+void ram_load_lazily(RamLoad *r, int fd, uint64_t base);
+bool ram_load_by_index(RamLoad *r, uint64_t *devices);
+bool ram_load_begin(RamLoad *r, GError **err);
 void ram_load_free(RamLoad *r);
 bool ram_load_section(RamLoad *r, MigStream *s, int version, GError **err);
 bool ram_load_complete(RamLoad *r, GError **err);       /* the list of blocks has come */

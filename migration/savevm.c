@@ -59,6 +59,7 @@ typedef struct Load {
     SectionList *list;
     RamLoad *ram;
     int ram_version;            /* 0: not begun */
+    bool devices;               /* have begun */
     uint32_t ram_id;
     bool return_path;
 } Load;
@@ -164,6 +165,7 @@ static bool load_device(Load *l, const char *name, uint32_t instance, uint32_t v
 static bool load_named(Load *l, unsigned type, GError **err)
 {
     uint32_t id = get_u32(l->s), instance, version;
+    uint64_t devices;
     char name[256];
 
     if (!get_text(l->s, name))
@@ -172,6 +174,11 @@ static bool load_named(Load *l, unsigned type, GError **err)
     version = get_u32(l->s);
     if (stream_error(l->s))
         return false;
+    if (type == MIG_SECTION_FULL && !l->devices) {
+        l->devices = true;
+        if (!ram_load_begin(l->ram, err))
+            return false;
+    }
     if (type == MIG_SECTION_FULL && !strcmp(name, "slirp"))
         return user_net_load(l->s, instance, (int)MIN(version, (uint32_t)INT_MAX), err) && load_footer(l, name, id, err);
     if (type == MIG_SECTION_FULL)
@@ -182,7 +189,9 @@ static bool load_named(Load *l, unsigned type, GError **err)
         return error_set(err, "section 'ram' begins twice");
     l->ram_version = version;
     l->ram_id = id;
-    return ram_load_section(l->ram, l->s, version, err) && load_footer(l, name, id, err);
+    if (!ram_load_section(l->ram, l->s, version, err) || !load_footer(l, name, id, err))
+        return false;
+    return !ram_load_by_index(l->ram, &devices) || stream_seek(l->s, devices);
 }
 
 static bool load_part(Load *l, GError **err)
@@ -282,11 +291,14 @@ static bool load_all(Load *l, GError **err)
 bool load_stream(MigStream *s, Machine *m, LoadResult *res, GError **err)
 {
     Load l = { .s = s, .m = m };
+    uint64_t base;
     bool ok;
 
     machine_lock();
     l.list = sections_new(m);
     l.ram = ram_load_new(m);
+    if (channel_is_lazy(stream_channel(s), &base))
+        ram_load_lazily(l.ram, channel_fd(stream_channel(s)), base);
     machine_unlock();
     ok = load_all(&l, err);
     if (!ok && !*err)

@@ -13,6 +13,7 @@
 #include "block/graph.h"
 #include "block/image-info.h"
 #include "migration/migration.h"
+#include "migration/ram-lazy.h"
 #include "migration/savevm.h"
 #include "migration/snapshot.h"
 #include "util/error.h"
@@ -377,6 +378,7 @@ static bool load_all(Machine *m, GArray *images, const char *name, GError **err)
     if (!check_all(images, name, err))
         return false;
     blk_drain_all();
+    ram_lazy_drop();
     for (unsigned i = 0; i < images->len; i++)
         if (!act(nth(images, i), 'g', find_in(nth(images, i), name), err))
             return false;

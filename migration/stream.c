@@ -262,6 +262,28 @@ bool get_bytes(MigStream *s, void *p, size_t n)
     return true;
 }
 
+bool stream_skip(MigStream *s, uint64_t n)
+{
+    while (n) {
+        uint64_t part = MIN(n, (uint64_t)(s->in.end - s->in.p));
+
+        s->in.p += part;
+        n -= part;
+        if (n && !more(&s->in, 1))
+            return stream_fail(s, "the stream ends in the middle, after %" G_GUINT64_FORMAT " bytes", s->filled);
+    }
+    return true;
+}
+
+bool stream_seek(MigStream *s, uint64_t at)
+{
+    if (!channel_seek(s->ch, at))
+        return stream_fail(s, "cannot go to offset %" G_GUINT64_FORMAT, at);
+    s->in.p = s->in.end = s->buf;
+    s->filled = at;
+    return true;
+}
+
 static uint64_t get_be(MigStream *s, unsigned n)
 {
     uint64_t v = 0;

@@ -37,6 +37,9 @@ uint32_t get_u32(MigStream *s);
 uint64_t get_u64(MigStream *s);
 bool get_bytes(MigStream *s, void *p, size_t n);
 bool get_text(MigStream *s, char text[256]);
+bool stream_skip(MigStream *s, uint64_t n);
+/* Goes on reading there, from the stream's beginning; files only. */
+bool stream_seek(MigStream *s, uint64_t at);
 bool stream_at_end(MigStream *s);               /* waits for a byte or the end */
 StateInput *stream_input(MigStream *s);         /* for state_load_from */
 #endif

@@ -55,6 +55,8 @@ static bool save_rest(GError **err)
 
 bool switchover_run(GError **err)
 {
+    uint64_t devices;
+
     if (!migration_on_main(stop_guest, err))
         return false;
     if (migration_cap(CAP_PAUSE_BEFORE_SWITCHOVER) && !wait_for_user(err))
@@ -71,7 +73,10 @@ bool switchover_run(GError **err)
         return stream_failed(mig.stream, err);
     if (!migration_on_main(save_rest, err))
         return false;
+    devices = stream_bytes(mig.stream);
     put_bytes(mig.stream, mig.devices->data, mig.devices->len);
+    if (mig.indexed)
+        ram_save_index(mig.ram, mig.stream, devices);
     if (!stream_flush(mig.stream))
         return stream_failed(mig.stream, err);
     mig.sent_at = g_get_monotonic_time();
