@@ -21,6 +21,17 @@ enum {
 };
 #define RAM_VERSION 4
 
+/*
+ * Pages over several sockets (multifd). Each begins with a hello: magic, version, UUID (16 bytes), the channel's number (1),
+ * 39 bytes unused. Packets follow: a head of seven numbers, 32 bytes unused, the block's name, offsets of the pages
+ * (always MULTI_PAGES places for them), then the pages or what became of them.
+ */
+enum {
+    MULTI_MAGIC = 0x11223344, MULTI_VERSION = 1, MULTI_PAGES = 128, MULTI_HELLO = 64, MULTI_NAME_AT = 64, MULTI_OFFSETS_AT = 320,
+    MULTI_HEAD = MULTI_OFFSETS_AT + MULTI_PAGES * 8,
+};
+enum { MULTI_SYNC = 1, MULTI_PLAIN = 0 << 1, MULTI_ZLIB = 1 << 1, MULTI_ZSTD = 2 << 1, MULTI_METHOD = 7 << 1 };
+
 /* Commands inside the stream. */
 enum {
     CMD_OPEN_RETURN_PATH = 1, CMD_PING, CMD_POSTCOPY_ADVISE, CMD_POSTCOPY_LISTEN, CMD_POSTCOPY_RUN,

@@ -13,6 +13,7 @@
 #include "block/block.h"
 #include "migration/format.h"
 #include "migration/migration.h"
+#include "migration/multifd.h"
 #include "migration/params.h"
 #include "migration/savevm.h"
 #include "net/net.h"
@@ -26,11 +27,12 @@ static struct Incoming {
     MigUri from;
     int fd;                     /* listening, or of fd: */
     guint source;
+    int listening;              /* for multifd's channels; -1. The thread's */
     MigStream *stream;
     LoadResult result;
     GError *err;
     bool ok;
-} in = { .fd = -1 };
+} in = { .fd = -1, .listening = -1 };
 
 static void tell(const char *status)
 {
@@ -100,9 +102,30 @@ static void loaded(void *opaque)
     tell("completed");
 }
 
+static void remove_socket(void)
+{
+    if (in.from.kind == URI_UNIX && in.from.addr.path && !in.from.addr.abstract)
+        unlink(in.from.addr.path);
+}
+
+/* The other connections of a migration over several, when there are to be such. */
+static bool gather(void)
+{
+    if (in.listening < 0)
+        return true;
+    in.result.multi = multi_recv_new(in.listening, channel_fd(stream_channel(in.stream)), migration_param(PARAM_MULTIFD_CHANNELS),
+                                     migration_param(PARAM_MULTIFD_COMPRESSION), in.machine->cfg->uuid, &in.err);
+    return in.result.multi;
+}
+
 static void *load_thread(void *opaque)
 {
-    in.ok = load_stream(in.stream, in.machine, &in.result, &in.err);
+    in.ok = gather() && load_stream(in.stream, in.machine, &in.result, &in.err);
+    if (in.listening >= 0) {
+        close(in.listening);
+        in.listening = -1;
+        remove_socket();
+    }
     main_loop_call(loaded, NULL);
     return NULL;
 }
@@ -123,10 +146,13 @@ static gboolean accepted(gint fd, GIOCondition cond, gpointer opaque)
     if (s < 0)
         return G_SOURCE_CONTINUE;
     in.source = 0;
-    close(fd);
+    if (migration_cap(CAP_MULTIFD))
+        in.listening = fd;
+    else
+        close(fd);
     in.fd = -1;
-    if (in.from.kind == URI_UNIX && in.from.addr.path && !in.from.addr.abstract)
-        unlink(in.from.addr.path);
+    if (in.listening < 0)
+        remove_socket();
     begin(channel_accepted(s));
     return G_SOURCE_REMOVE;
 }

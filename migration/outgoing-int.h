@@ -5,6 +5,7 @@
 #ifndef MIGRATION_OUTGOING_INT_H
 #define MIGRATION_OUTGOING_INT_H
 #include "migration/migration.h"
+#include "migration/multifd.h"
 #include "migration/params.h"
 #include "migration/ram.h"
 
@@ -33,6 +34,7 @@ typedef struct Migration {
     /* the thread's */
     RamSave *ram;
     MigStream *stream;
+    MultiSend *multi;           /* with multifd */
     GByteArray *devices;        /* made on the main thread, written by ours */
     gint64 began, stopped_at, sent_at;      /* us */
     bool indexed;               /* a file: where its pages are is put behind the stream */
@@ -51,6 +53,7 @@ void migration_set_status(MigStatus s);     /* on any thread, under the machine 
 bool migration_is_cancelled(void);
 /* Runs fn on the main thread, under the machine lock, and waits for it. False also when the program ends. */
 bool migration_on_main(bool (*fn)(GError **err), GError **err);
+uint64_t migration_bytes(void);             /* that have gone out so far, over all channels; on the migration's thread */
 /* Waits at most us microseconds, less when the migration is cancelled. */
 void migration_pause(gint64 us);
 

@@ -107,7 +107,26 @@ void migration_pause(gint64 us)
     poll(&p, 1, (us + 999) / 1000);
 }
 
+uint64_t migration_bytes(void)
+{
+    return stream_bytes(mig.stream) + (mig.multi ? multi_send_bytes(mig.multi) : 0);
+}
+
 /* ---- The thread ---- */
+
+static bool open_channels(Channel *main, GError **err)
+{
+    int method = migration_param(PARAM_MULTIFD_COMPRESSION);
+    MultiSendConfig c = {
+        .to = &mig.uri.addr, .channels = migration_param(PARAM_MULTIFD_CHANNELS), .method = method,
+        .level = migration_param(method == 1 ? PARAM_ZLIB_LEVEL : PARAM_ZSTD_LEVEL), .uuid = mig.machine->cfg->uuid,
+        .main_fd = channel_fd(main), .cancelled = migration_is_cancelled,
+    };
+
+    mig.multi = multi_send_new(&c, err);
+    ram_save_over(mig.ram, mig.multi);
+    return mig.multi;
+}
 
 static void begin_saving(void)
 {
@@ -128,6 +147,8 @@ static bool send_all(GError **err)
     mig.stream = stream_new(c);
     begin_saving();
     figures_note();
+    if (migration_cap(CAP_MULTIFD) && !open_channels(c, err))
+        return false;
     save_header(mig.stream, mig.machine);
     if (migration_cap(CAP_RETURN_PATH)) {
         if (!channel_expect_answer(c))
@@ -154,8 +175,8 @@ static void stop_saving(void)
 {
     if (mig.ram)
         figures_note();
-    ram_save_free(mig.ram);
-    mig.ram = NULL;
+    g_clear_pointer(&mig.multi, multi_send_free);
+    g_clear_pointer(&mig.ram, ram_save_free);
     stream_free(mig.stream);
     mig.stream = NULL;
     g_byte_array_set_size(mig.devices, 0);
@@ -208,6 +229,14 @@ static void *migration_thread(void *opaque)
     GError *err = NULL;
     bool ok = send_all(&err);
 
+    if (!ok && mig.multi && !migration_is_cancelled()) {
+        GError *why = NULL;
+
+        if (multi_send_error(mig.multi, &why)) {
+            g_clear_error(&err);
+            err = why;
+        }
+    }
     if (!ok && !err)
         error_set(&err, "the migration failed");
     main_loop_call(over, ok ? NULL : err);
@@ -244,6 +273,10 @@ bool migration_start(const char *uri, GError **err)
     if (!uri_parse(&mig.uri, uri, false, err)) {
         uri_clear(&mig.uri);
         return false;
+    }
+    if (migration_cap(CAP_MULTIFD) && mig.uri.kind != URI_TCP && mig.uri.kind != URI_UNIX) {
+        uri_clear(&mig.uri);
+        return error_set(err, "multifd is not supported by current protocol");
     }
     if (mig.uri.kind == URI_FD) {
         mig.fd = mig.take_fd ? mig.take_fd(mig.uri.text, err) : -1;

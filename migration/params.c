@@ -9,7 +9,7 @@ static const struct { const char *name; bool have; } caps[CAP_COUNT] = {
     [CAP_ZERO_BLOCKS] = { "zero-blocks" }, [CAP_COMPRESS] = { "compress" }, [CAP_EVENTS] = { "events", true },
     [CAP_POSTCOPY_RAM] = { "postcopy-ram" }, [CAP_X_COLO] = { "x-colo" }, [CAP_RELEASE_RAM] = { "release-ram" },
     [CAP_BLOCK] = { "block" }, [CAP_RETURN_PATH] = { "return-path", true },
-    [CAP_PAUSE_BEFORE_SWITCHOVER] = { "pause-before-switchover", true }, [CAP_MULTIFD] = { "multifd" },
+    [CAP_PAUSE_BEFORE_SWITCHOVER] = { "pause-before-switchover", true }, [CAP_MULTIFD] = { "multifd", true },
     [CAP_DIRTY_BITMAPS] = { "dirty-bitmaps" }, [CAP_POSTCOPY_BLOCKTIME] = { "postcopy-blocktime" },
     [CAP_LATE_BLOCK_ACTIVATE] = { "late-block-activate", true }, [CAP_X_IGNORE_SHARED] = { "x-ignore-shared" },
     [CAP_VALIDATE_UUID] = { "validate-uuid", true }, [CAP_BACKGROUND_SNAPSHOT] = { "background-snapshot" },

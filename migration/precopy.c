@@ -6,7 +6,8 @@
 #include "util/error.h"
 #include "util/loop.h"
 
-#define CHUNK (1 << 20)         /* bytes of pages in one section */
+#define CHUNK (1 << 20)         /* bytes of pages in one section; with multifd, where all channels wait for each other at its end */
+#define MULTI_CHUNK (32 << 20)
 #define WINDOW_US 100000        /* the rate limit's */
 
 void precopy_next_pass(void)
@@ -37,7 +38,7 @@ static void begin_window(Rate *r)
 
     r->start = g_get_monotonic_time();
     r->busy = 0;
-    r->bytes = stream_bytes(mig.stream);
+    r->bytes = migration_bytes();
     r->pages = st->zero_pages + st->normal_pages;
 }
 
@@ -46,7 +47,7 @@ static void measure(Rate *r)
 {
     gint64 now = g_get_monotonic_time(), us = MAX(now - r->start, 1);
     const RamStats *st = ram_save_stats(mig.ram);
-    uint64_t bytes = stream_bytes(mig.stream) - r->bytes;
+    uint64_t bytes = migration_bytes() - r->bytes;
     double speed = bytes * 1e6 / MAX(r->busy, 1);
     int64_t limit = migration_param(PARAM_MAX_BANDWIDTH);
 
@@ -65,7 +66,7 @@ static void measure(Rate *r)
 static void keep_rate(Rate *r)
 {
     gint64 us = g_get_monotonic_time() - r->start;
-    bool full = stream_bytes(mig.stream) - r->bytes >= bytes_per_window();
+    bool full = migration_bytes() - r->bytes >= bytes_per_window();
 
     if (full && us < WINDOW_US)
         migration_pause(WINDOW_US - us);
@@ -82,11 +83,11 @@ bool precopy_rounds(GError **err)
 
     begin_window(&r);
     for (;;) {
-        uint64_t used = stream_bytes(mig.stream) - r.bytes, room = bytes_per_window();
+        uint64_t used = migration_bytes() - r.bytes, room = bytes_per_window();
         gint64 t = g_get_monotonic_time();
 
         if (used < room)
-            empty = ram_save_send(mig.ram, mig.stream, MIN(room - used, CHUNK), false);
+            empty = ram_save_send(mig.ram, mig.stream, MIN(room - used, mig.multi ? MULTI_CHUNK : CHUNK), false);
         stream_flush(mig.stream);
         r.busy += g_get_monotonic_time() - t;
         figures_note();

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "migration/format.h"
+#include "migration/multifd.h"
 #include "migration/ram-lazy.h"
 #include "migration/ram.h"
 #include "util/error.h"
@@ -15,7 +16,8 @@ struct RamLoad {
     Machine *machine;
     RamBlock *last;             /* of pages that name none */
     GHashTable *written;        /* RamBlock -> bitmap of pages that may hold something */
-    bool listed;
+    bool listed;                /* atomic: the table does not change any more */
+    MultiRecv *multi;           /* or NULL */
     RamLazy *lazy;              /* pages stay in the file; NULL: no, or they are on their way */
     bool begun;                 /* the devices have: no more pages */
 };
@@ -55,6 +57,11 @@ bool ram_load_begin(RamLoad *r, GError **err)
     r->begun = true;
     r->lazy = NULL;
     return !l || lazy_start(l, err);
+}
+
+void ram_load_over(RamLoad *r, MultiRecv *m)
+{
+    r->multi = m;
 }
 
 bool ram_load_complete(RamLoad *r, GError **err)
@@ -122,11 +129,27 @@ static bool load_list(RamLoad *r, MigStream *s, uint64_t total, GError **err)
         if (b->migrate && !g_hash_table_contains(r->written, b))
             return error_set(err, "ram: the stream lacks block '%s', which this machine has", b->name);
     }
-    r->listed = true;
+    __atomic_store_n(&r->listed, true, __ATOMIC_RELEASE);
     return true;
 }
 
 /* ---- Pages ---- */
+
+RamBlock *ram_load_block(RamLoad *r, const char *name)
+{
+    RamBlock *b = __atomic_load_n(&r->listed, __ATOMIC_ACQUIRE) ? ram_block_find(r->machine, name) : NULL;
+
+    return b && g_hash_table_contains(r->written, b) ? b : NULL;
+}
+
+void ram_load_mark(RamLoad *r, RamBlock *b, uint64_t offset)
+{
+    unsigned long *bits = g_hash_table_lookup(r->written, b), bit = 1ul << offset / MIG_PAGE % 64;
+
+    bits += offset / MIG_PAGE / 64;
+    if (!(__atomic_load_n(bits, __ATOMIC_RELAXED) & bit))
+        __atomic_or_fetch(bits, bit, __ATOMIC_RELAXED);
+}
 
 static RamBlock *find_block(RamLoad *r, MigStream *s, uint64_t flags, uint64_t addr, GError **err)
 {
@@ -156,15 +179,14 @@ static RamBlock *find_block(RamLoad *r, MigStream *s, uint64_t flags, uint64_t a
 
 static void fill(RamLoad *r, RamBlock *b, uint64_t addr, uint8_t byte)
 {
-    unsigned long *word = (unsigned long *)g_hash_table_lookup(r->written, b) + addr / MIG_PAGE / 64;
-    unsigned long bit = 1ul << addr / MIG_PAGE % 64;
+    unsigned long *bits = g_hash_table_lookup(r->written, b);
 
     if (r->lazy)
         lazy_note(r->lazy, b, addr, 0);
-    if (!byte && !(*word & bit))
+    if (!byte && !(__atomic_load_n(&bits[addr / MIG_PAGE / 64], __ATOMIC_RELAXED) >> addr / MIG_PAGE % 64 & 1))
         return;
     memset(b->host + addr, byte, MIG_PAGE);
-    *word |= bit;
+    ram_load_mark(r, b, addr);
 }
 
 /* Runs of bytes that stay and bytes that change, each with its length in 7 bits a byte. */
@@ -212,7 +234,7 @@ static bool load_delta(RamLoad *r, MigStream *s, RamBlock *b, uint64_t addr, GEr
         return false;
     if (!apply_delta(b, addr, delta, len))
         return error_set(err, "ram: block '%s': the difference (XBZRLE) at 0x%" PRIx64 " makes no sense", b->name, addr);
-    ((unsigned long *)g_hash_table_lookup(r->written, b))[addr / MIG_PAGE / 64] |= 1ul << addr / MIG_PAGE % 64;
+    ram_load_mark(r, b, addr);
     return true;
 }
 
@@ -232,7 +254,7 @@ static bool load_page(RamLoad *r, MigStream *s, uint64_t addr, uint64_t flags, G
             stream_skip(s, MIG_PAGE);
             break;
         }
-        ((unsigned long *)g_hash_table_lookup(r->written, b))[addr / MIG_PAGE / 64] |= 1ul << addr / MIG_PAGE % 64;
+        ram_load_mark(r, b, addr);
         get_bytes(s, b->host + addr, MIG_PAGE);
         break;
     case RAM_XBZRLE:
@@ -264,7 +286,7 @@ bool ram_load_section(RamLoad *r, MigStream *s, int version, GError **err)
                 return false;
             break;
         case RAM_EOS:
-            return true;
+            return !r->multi || multi_recv_sync(r->multi, err);
         case RAM_COMPRESSED:
             return error_set(err, "ram: pages compressed by the 'compress' capability are not supported");
         default:

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "migration/format.h"
+#include "migration/multifd.h"
 #include "migration/ram-lazy.h"
 #include "migration/ram.h"
 #include "util/error.h"
@@ -23,6 +24,7 @@ typedef struct Block {
 
 struct RamSave {
     Machine *machine;
+    MultiSend *multi;           /* or NULL */
     GArray *blocks;             /* Block, the largest first, as QEMU's list */
     RamStats stats;
     unsigned at;                /* next: block and page */
@@ -179,7 +181,17 @@ bool ram_save_check(RamSave *r, GError **err)
     return true;
 }
 
+void ram_save_over(RamSave *r, MultiSend *m)
+{
+    r->multi = m;
+}
+
 /* ---- Sections ---- */
+
+static uint64_t bytes_out(const RamSave *r, MigStream *s)
+{
+    return stream_bytes(s) + (r->multi ? multi_send_bytes(r->multi) : 0);
+}
 
 static void begin(MigStream *s, unsigned type)
 {
@@ -187,8 +199,10 @@ static void begin(MigStream *s, unsigned type)
     put_u32(s, MIG_ID_RAM);
 }
 
-static void end(MigStream *s)
+static void end(RamSave *r, MigStream *s)
 {
+    if (r->multi && !multi_send_sync(r->multi))
+        stream_fail(s, "the multifd channels do not go on");
     put_u64(s, RAM_EOS);
     put_u8(s, MIG_SECTION_FOOTER);
     put_u32(s, MIG_ID_RAM);
@@ -205,7 +219,7 @@ void ram_save_setup(RamSave *r, MigStream *s)
         put_text(s, nth(r, i)->ram->name);
         put_u64(s, nth(r, i)->size);
     }
-    end(s);
+    end(r, s);
 }
 
 static bool is_zero(const void *page)
@@ -240,13 +254,19 @@ static bool next_page(RamSave *r)
     return false;
 }
 
-static void send_page(RamSave *r, MigStream *s, bool same_block)
+/* True: the block has been named in the stream. */
+static bool send_page(RamSave *r, MigStream *s, bool same_block)
 {
     Block *b = nth(r, r->at);
     uint64_t off = r->page * MIG_PAGE;
     const uint8_t *host = b->ram->host + off;
     bool zero = (b->populated && !(b->populated[r->page / 64] >> r->page % 64 & 1)) || is_zero(host);
 
+    if (r->multi && !zero) {
+        multi_send_page(r->multi, b->ram, off);
+        r->stats.normal_pages++;
+        return false;
+    }
     put_u64(s, off | (zero ? RAM_ZERO : RAM_PAGE) | (same_block ? RAM_CONTINUE : 0));
     if (!same_block)
         put_text(s, b->ram->name);
@@ -259,32 +279,34 @@ static void send_page(RamSave *r, MigStream *s, bool same_block)
     }
     if (b->where)
         b->where[r->page] = zero ? 0 : stream_bytes(s) - MIG_PAGE;
+    return true;
 }
 
 bool ram_save_send(RamSave *r, MigStream *s, uint64_t bytes, bool last)
 {
-    uint64_t start = stream_bytes(s);
+    uint64_t start = bytes_out(r, s);
     unsigned named = UINT_MAX, wraps = 0;
     bool done = false;
 
     begin(s, last ? MIG_SECTION_END : MIG_SECTION_PART);
-    while (stream_bytes(s) - start < bytes && !stream_error(s)) {
+    while (bytes_out(r, s) - start < bytes && !stream_error(s)) {
         if (!next_page(r)) {
             /* Once more from the first block: what was written behind our back; after a whole empty round, no more. */
             done = wraps++ > 0;
             r->at = 0;
             r->page = 0;
-            if (done)
+            if (done || (r->multi && !last))    /* there a page goes only once between two marks */
                 break;
             continue;
         }
         wraps = 0;
-        send_page(r, s, named == r->at);
-        named = r->at;
+        if (send_page(r, s, named == r->at))
+            named = r->at;
         r->page++;
     }
-    end(s);
-    r->stats.transferred += stream_bytes(s) - start;
+    end(r, s);
+    r->stats.multi_bytes = r->multi ? multi_send_bytes(r->multi) : 0;
+    r->stats.transferred += bytes_out(r, s) - start;
     return done;
 }
 

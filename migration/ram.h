@@ -14,10 +14,13 @@ typedef struct RamStats {
     uint64_t total;             /* bytes of all blocks */
     uint64_t zero_pages, normal_pages, skipped_pages;
     uint64_t transferred;       /* bytes of RAM sections */
+    uint64_t multi_bytes;       /* of which over multifd's channels */
     uint64_t dirty_syncs, dirty_pages_rate, bytes_last_sync;
 } RamStats;
 
 typedef struct RamSave RamSave;
+struct MultiSend;
+struct MultiRecv;
 
 /* all_zeroes: for a snapshot: the guest is stopped, and pages that nobody ever touched are named too, since it may be loaded
  * over memory that is not empty. */
@@ -27,6 +30,8 @@ const RamStats *ram_save_stats(const RamSave *r);
 void ram_save_setup(RamSave *r, MigStream *s);
 /* Fetches what was written since the last time. */
 void ram_save_sync(RamSave *r);
+/* Pages with something in them go over these channels. Before the setup. */
+void ram_save_over(RamSave *r, struct MultiSend *m);
 uint64_t ram_save_pending(const RamSave *r);    /* bytes of pages still to be sent */
 /* One section of pages: until `bytes` have gone out or nothing is left; true: nothing was left. */
 bool ram_save_send(RamSave *r, MigStream *s, uint64_t bytes, bool last);
@@ -46,6 +51,11 @@ RamLoad *ram_load_new(Machine *m);
 void ram_load_lazily(RamLoad *r, int fd, uint64_t base);
 bool ram_load_by_index(RamLoad *r, uint64_t *devices);
 bool ram_load_begin(RamLoad *r, GError **err);
+/* Pages come over these channels too. */
+void ram_load_over(RamLoad *r, struct MultiRecv *m);
+/* For them, on any thread: a block that is in the list, or NULL; and that a page of it may hold something. */
+RamBlock *ram_load_block(RamLoad *r, const char *name);
+void ram_load_mark(RamLoad *r, RamBlock *b, uint64_t offset);
 void ram_load_free(RamLoad *r);
 bool ram_load_section(RamLoad *r, MigStream *s, int version, GError **err);
 bool ram_load_complete(RamLoad *r, GError **err);       /* the list of blocks has come */

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include "migration/format.h"
+#include "migration/multifd.h"
 #include "migration/params.h"
 #include "migration/savevm.h"
 #include "migration/user-net.h"
@@ -300,9 +301,15 @@ bool load_stream(MigStream *s, Machine *m, LoadResult *res, GError **err)
     if (channel_is_lazy(stream_channel(s), &base))
         ram_load_lazily(l.ram, channel_fd(stream_channel(s)), base);
     machine_unlock();
+    ram_load_over(l.ram, res->multi);
+    if (res->multi)
+        multi_recv_start(res->multi, l.ram);
     ok = load_all(&l, err);
     if (!ok && !*err)
         stream_failed(s, err);
+    if (!ok && res->multi)
+        multi_recv_error(res->multi, err);
+    g_clear_pointer(&res->multi, multi_recv_free);
     res->return_path = l.return_path;
     res->has_state = ok && sections_get_state(l.list, &res->state);
     sections_free(l.list);

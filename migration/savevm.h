@@ -15,6 +15,7 @@ typedef struct LoadResult {
     bool has_state;
     RunState state;             /* the source's */
     bool return_path;           /* the source waits for an answer */
+    struct MultiRecv *multi;    /* in: channels that bring pages, or NULL */
 } LoadResult;
 /* Reads a whole stream into the machine, which is stopped. The machine lock is not held: it is taken for the device
  * sections, and dropped while waiting for data. On failure the machine is in no state to run. */

@@ -352,7 +352,7 @@ static bool read_stream(Machine *m, BlockNode *n, uint64_t size, GError **err)
 {
     StateChannel *c = state_channel(n, size);
     MigStream *s = stream_new(&c->ch);
-    LoadResult res;
+    LoadResult res = { 0 };
     bool ok;
 
     machine_unlock();

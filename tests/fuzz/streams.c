@@ -66,7 +66,7 @@ static bool load(Machine *m, GByteArray *data, GError **err)
 {
     Memory mem = { { &ops }, data, 0 };
     MigStream *s = stream_new(&mem.ch);
-    LoadResult res;
+    LoadResult res = { 0 };
     bool ok;
 
     machine_unlock();

@@ -1,5 +1,5 @@
 """Moving guests: a working guest of ours (tests/guest/migrate.S), its output checked over all hosts that it has been on."""
-import os, re, time
+import os, re, socket, time
 import vm
 from vm import VM
 
@@ -44,10 +44,28 @@ def arrived(v, seconds=30):
     raise vm.Timeout("nothing arrives")
 
 
-def move(source, *args, uri=None, incoming=None, program=None, **kw):
-    """Source's guest to a new VM; (the new one, the source's query-migrate)."""
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def settings(v, caps=(), params=None):
+    """Capabilities on, parameters set."""
+    v.qmp("migrate-set-capabilities", capabilities=[{"capability": c, "state": True} for c in caps])
+    if params:
+        v.qmp("migrate-set-parameters", **params)
+
+
+def move(source, *args, uri=None, incoming=None, program=None, caps=(), params=None, **kw):
+    """Source's guest to a new VM; (the new one, the source's query-migrate). caps, params: on both sides."""
     uri = uri or "unix:" + os.path.join(source.name, "migrate")
-    target = VM(*args, "-incoming", incoming or uri, program=program, **kw)
+    incoming = incoming or uri
+    target = VM(*args, "-incoming", "defer" if caps else incoming, program=program, **kw)
+    if caps:
+        settings(target, caps, params)
+        settings(source, caps, params)
+        target.qmp("migrate-incoming", uri=incoming)
     source.qmp("migrate", uri=uri)
     info = wait_status(source)
     arrived(target)
