@@ -31,7 +31,8 @@ static json_t *query_ram(const Figures *f)
                      "total", (json_int_t)r->total, "duplicate", (json_int_t)r->zero_pages, "skipped", (json_int_t)r->skipped_pages,
                      "normal", (json_int_t)r->normal_pages, "normal-bytes", (json_int_t)r->normal_pages * 4096,
                      "dirty-pages-rate", (json_int_t)r->dirty_pages_rate, "mbps", f->mbps,
-                     "dirty-sync-count", (json_int_t)r->dirty_syncs, "postcopy-requests", 0, "page-size", 4096, "multifd-bytes", (json_int_t)r->multi_bytes,
+                     "dirty-sync-count", (json_int_t)r->dirty_syncs, "postcopy-requests", 0, "page-size", 4096,
+                     "multifd-bytes", (json_int_t)r->multi_bytes,
                      "pages-per-second", (json_int_t)f->pages_per_second, "precopy-bytes", (json_int_t)f->precopy_bytes,
                      "downtime-bytes", (json_int_t)f->downtime_bytes, "postcopy-bytes", 0, "dirty-sync-missed-zero-copy", 0);
 }
