@@ -150,7 +150,7 @@ static bool send_all(GError **err)
     if (migration_cap(CAP_MULTIFD) && !open_channels(c, err))
         return false;
     save_header(mig.stream, mig.machine);
-    if (migration_cap(CAP_RETURN_PATH)) {
+    if (migration_cap(CAP_RETURN_PATH) || mig.uri.kind == URI_SSH) {    /* a tunnel's end says nothing about the other side */
         if (!channel_expect_answer(c))
             return error_set(err, "return-path: only a socket has a way back");
         put_u8(mig.stream, MIG_COMMAND);
@@ -229,6 +229,8 @@ static void *migration_thread(void *opaque)
     GError *err = NULL;
     bool ok = send_all(&err);
 
+    if (!ok && mig.stream && !migration_is_cancelled())
+        channel_explain(stream_channel(mig.stream), &err);
     if (!ok && mig.multi && !migration_is_cancelled()) {
         GError *why = NULL;
 
