@@ -8,7 +8,10 @@ void figures_note(void)
     g_mutex_lock(&mig.lock);
     mig.figures.ram = *ram_save_stats(mig.ram);
     mig.figures.remaining = left;
-    if (mig.stopped_at)
+    mig.figures.requests = mig.requests;
+    if (mig.without_end)
+        mig.figures.postcopy_bytes = mig.bytes_before + stream_bytes(mig.stream) - mig.figures.precopy_bytes;
+    else if (mig.stopped_at)
         mig.figures.downtime_bytes = stream_bytes(mig.stream) - mig.figures.precopy_bytes;
     else
         mig.figures.precopy_bytes = stream_bytes(mig.stream);
@@ -25,16 +28,18 @@ void figures_final(void)
 static json_t *query_ram(const Figures *f)
 {
     const RamStats *r = &f->ram;
+    uint64_t transferred = f->precopy_bytes + f->downtime_bytes + f->postcopy_bytes + r->multi_bytes;
 
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:I,s:i,s:i,s:I,s:I,s:I,s:I,s:i,s:i}",
-                     "transferred", (json_int_t)(f->precopy_bytes + f->downtime_bytes + r->multi_bytes), "remaining", (json_int_t)f->remaining,
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f,s:I,s:I,s:i,s:I,s:I,s:I,s:I,s:I,s:i}",
+                     "transferred", (json_int_t)transferred, "remaining", (json_int_t)f->remaining,
                      "total", (json_int_t)r->total, "duplicate", (json_int_t)r->zero_pages, "skipped", (json_int_t)r->skipped_pages,
                      "normal", (json_int_t)r->normal_pages, "normal-bytes", (json_int_t)r->normal_pages * 4096,
                      "dirty-pages-rate", (json_int_t)r->dirty_pages_rate, "mbps", f->mbps,
-                     "dirty-sync-count", (json_int_t)r->dirty_syncs, "postcopy-requests", 0, "page-size", 4096,
+                     "dirty-sync-count", (json_int_t)r->dirty_syncs, "postcopy-requests", (json_int_t)f->requests, "page-size", 4096,
                      "multifd-bytes", (json_int_t)r->multi_bytes,
                      "pages-per-second", (json_int_t)f->pages_per_second, "precopy-bytes", (json_int_t)f->precopy_bytes,
-                     "downtime-bytes", (json_int_t)f->downtime_bytes, "postcopy-bytes", 0, "dirty-sync-missed-zero-copy", 0);
+                     "downtime-bytes", (json_int_t)f->downtime_bytes, "postcopy-bytes", (json_int_t)f->postcopy_bytes,
+                     "dirty-sync-missed-zero-copy", 0);
 }
 
 json_t *migration_query(void)
@@ -42,8 +47,11 @@ json_t *migration_query(void)
     json_t *j = json_object();
     Figures f;
 
-    if (mig.status == MIG_NONE)
+    if (mig.status == MIG_NONE) {
+        if (incoming_status() != MIG_NONE)
+            json_object_set_new(j, "status", json_string(migration_status_name(incoming_status())));
         return j;
+    }
     g_mutex_lock(&mig.lock);
     f = mig.figures;
     g_mutex_unlock(&mig.lock);

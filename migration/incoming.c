@@ -12,10 +12,9 @@
 #include <glib-unix.h>
 #include "block/block.h"
 #include "migration/format.h"
-#include "migration/migration.h"
+#include "migration/incoming-int.h"
 #include "migration/multifd.h"
 #include "migration/params.h"
-#include "migration/savevm.h"
 #include "net/net.h"
 #include "util/error.h"
 
@@ -29,19 +28,28 @@ static struct Incoming {
     guint source;
     int listening;              /* for multifd's channels; -1. The thread's */
     MigStream *stream;
+    MigStatus status;
     LoadResult result;
     GError *err;
     bool ok;
 } in = { .fd = -1, .listening = -1 };
 
-static void tell(const char *status)
+void incoming_tell(MigStatus s)
 {
+    in.status = s;
     if (migration_cap(CAP_EVENTS))
-        machine_event(in.machine, "MIGRATION", "{s:s}", "status", status);
+        machine_event(in.machine, "MIGRATION", "{s:s}", "status", migration_status_name(s));
+}
+
+MigStatus incoming_status(void)
+{
+    return in.status;
 }
 
 bool migration_activate_images(GError **err)
 {
+    if (migration_gave_away())
+        return error_set(err, "The guest has gone on elsewhere (post-copy)");
     return block_activate_all(err);
 }
 
@@ -49,7 +57,7 @@ bool migration_activate_images(GError **err)
 
 static void fail(const char *what)
 {
-    tell("failed");
+    incoming_tell(MIG_FAILED);
     error_report("%s", what);
     machine_request_exit(in.machine, 1);
 }
@@ -76,30 +84,43 @@ static void loaded(void *opaque)
     RunState to;
 
     if (!in.ok) {
-        channel_answer(stream_channel(in.stream), RP_SHUT, 1);
-        stream_free(in.stream);
+        if (!in.result.postcopy) {      /* there another thread uses it */
+            channel_answer(stream_channel(in.stream), RP_SHUT, 1);
+            stream_free(in.stream);
+        }
         in.stream = NULL;
         fail(in.err->message);
         return;
     }
     to = next_state();
     if ((to == RUN_RUNNING || !migration_cap(CAP_LATE_BLOCK_ACTIVATE)) && !block_activate_all(&err)) {
+        if (in.result.postcopy) {       /* the source has given the guest away */
+            error_report("the guest stays stopped: %s", err->message);
+            to = RUN_PAUSED;
+        }
+    }
+    if (err && !in.result.postcopy) {
         channel_answer(stream_channel(in.stream), RP_SHUT, 1);
         fail(err->message);
         return;
     }
-    if (in.result.return_path)
-        channel_answer(stream_channel(in.stream), RP_SHUT, 0);
-    stream_free(in.stream);     /* the source sees that we have it all */
+    if (in.result.postcopy) {
+        post_run();
+    } else {
+        if (in.result.return_path)
+            channel_answer(stream_channel(in.stream), RP_SHUT, 0);
+        stream_free(in.stream); /* the source sees that we have it all */
+    }
     in.stream = NULL;
     g_clear_pointer(&in.uri, g_free);
     if (to == RUN_RUNNING)
         machine_start(m);
     else
         machine_stop(m, to);
+    if (!in.result.postcopy)
+        incoming_tell(MIG_COMPLETED);
     net_announce(&(NetAnnounce){ migration_param(PARAM_ANNOUNCE_INITIAL), migration_param(PARAM_ANNOUNCE_MAX),
                                  migration_param(PARAM_ANNOUNCE_ROUNDS), migration_param(PARAM_ANNOUNCE_STEP), NULL });
-    tell("completed");
 }
 
 static void remove_socket(void)
@@ -120,6 +141,8 @@ static bool gather(void)
 
 static void *load_thread(void *opaque)
 {
+    in.result.listen = post_listen;
+    in.result.resumed = post_resumed;
     in.ok = gather() && load_stream(in.stream, in.machine, &in.result, &in.err);
     if (in.listening >= 0) {
         close(in.listening);
@@ -133,7 +156,7 @@ static void *load_thread(void *opaque)
 static void begin(Channel *c)
 {
     in.stream = stream_new(c);
-    tell("active");
+    incoming_tell(MIG_ACTIVE);
     g_thread_unref(g_thread_new("incoming", load_thread, NULL));
 }
 
@@ -164,7 +187,7 @@ static bool open_uri(const char *uri, GError **err)
     uri_clear(&in.from);
     if (!uri_parse(&in.from, uri, true, err))
         return false;
-    tell("setup");
+    incoming_tell(MIG_SETUP);
     if (in.from.kind == URI_TCP || in.from.kind == URI_UNIX) {
         in.fd = uri_listen(&in.from, err);
         if (in.fd < 0)

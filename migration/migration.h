@@ -18,6 +18,7 @@ const char *migration_status_name(MigStatus s);
 
 void migration_init(Machine *m, int (*take_fd)(const char *name, GError **err));
 MigStatus migration_status(void);
+bool migration_gave_away(void);         /* by post-copy: the guest is at the target, for good or ill */
 bool migration_is_idle(void);           /* devices may come and go */
 /* Errors that are known at once; what happens later is told by migration_query. */
 bool migration_start(const char *uri, GError **err);
@@ -35,6 +36,10 @@ void migration_cleanup(void);
 bool incoming_prepare(Machine *m, const char *uri, bool start, GError **err);
 bool incoming_start(Machine *m, GError **err);
 bool incoming_by_command(const char *uri, GError **err);        /* migrate_incoming, after -incoming defer */
+/* How far it is: MIG_NONE when none has come. migrate-pause and migrate-recover of post-copy. */
+MigStatus incoming_status(void);
+bool incoming_pause(GError **err);
+bool incoming_recover(const char *uri, GError **err);
 /* The monitor's cont and stop, while the stream is still to come: is the guest to run afterwards? False: nothing is coming. */
 bool incoming_pending(Machine *m, bool start);
 /* Before the machine runs: takes the images' locks when that is still to be done. */

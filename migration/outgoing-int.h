@@ -11,7 +11,7 @@
 
 typedef struct Figures {        /* what query-migrate shows */
     RamStats ram;
-    uint64_t remaining, precopy_bytes, downtime_bytes;
+    uint64_t remaining, precopy_bytes, downtime_bytes, postcopy_bytes, requests;
     double mbps;
     uint64_t pages_per_second;
     int64_t setup_ms, total_ms, downtime_ms, expected_ms;
@@ -38,7 +38,10 @@ typedef struct Migration {
     GByteArray *devices;        /* made on the main thread, written by ours */
     gint64 began, stopped_at, sent_at;      /* us */
     bool indexed;               /* a file: where its pages are is put behind the stream */
-    bool cancelled;             /* atomic */
+    bool cancelled, start_postcopy;         /* atomic */
+    bool given_away;            /* atomic: by post-copy: the guest has gone on at the target */
+    bool without_end;           /* the devices are to be sent without the stream's end */
+    uint64_t requests, bytes_before;        /* of post-copy; sent over connections that broke */
 
     /* under lock */
     GMutex lock;
@@ -64,6 +67,9 @@ bool precopy_rounds(GError **err);
 void precopy_next_pass(void);
 
 /* ---- switchover.c ---- */
+/* Its two steps on the main thread: the guest stops; devices go to mig.devices, and the images go. */
+bool switchover_stop(GError **err);
+bool switchover_save(GError **err);
 /* Stops the guest and sends all that is left. On the migration's thread. */
 bool switchover_run(GError **err);
 /* After a failure: the guest goes on here, with its images. On the main thread. */

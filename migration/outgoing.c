@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "migration/format.h"
 #include "migration/outgoing-int.h"
+#include "migration/postcopy.h"
 #include "migration/savevm.h"
 #include "util/error.h"
 #include "util/loop.h"
@@ -40,6 +41,11 @@ MigStatus migration_status(void)
 const char *migration_error(void)
 {
     return mig.error;
+}
+
+bool migration_gave_away(void)
+{
+    return __atomic_load_n(&mig.given_away, __ATOMIC_ACQUIRE);
 }
 
 bool migration_is_idle(void)
@@ -137,6 +143,27 @@ static void begin_saving(void)
     machine_unlock();
 }
 
+static bool open_way_back(Channel *c, GError **err)
+{
+    if (migration_cap(CAP_POSTCOPY_RAM))
+        return postcopy_open(c, err);
+    if (!migration_cap(CAP_RETURN_PATH))
+        return true;
+    if (!channel_expect_answer(c))
+        return error_set(err, "return-path: only a socket has a way back");
+    put_u8(mig.stream, MIG_COMMAND);
+    put_u16(mig.stream, CMD_OPEN_RETURN_PATH);
+    put_u16(mig.stream, 0);
+    return true;
+}
+
+static bool send_rest(Channel *c, GError **err)
+{
+    if (!precopy_rounds(err) || !(postcopy_is_wanted() ? postcopy_run(err) : switchover_run(err)))
+        return false;
+    return migration_cap(CAP_POSTCOPY_RAM) ? postcopy_finish(err) : channel_finish(c, err);
+}
+
 static bool send_all(GError **err)
 {
     Channel *c = channel_open(&mig.uri, mig.fd, mig.cancel_fd, err);
@@ -150,13 +177,8 @@ static bool send_all(GError **err)
     if (migration_cap(CAP_MULTIFD) && !open_channels(c, err))
         return false;
     save_header(mig.stream, mig.machine);
-    if (migration_cap(CAP_RETURN_PATH) || mig.uri.kind == URI_SSH) {    /* a tunnel's end says nothing about the other side */
-        if (!channel_expect_answer(c))
-            return error_set(err, "return-path: only a socket has a way back");
-        put_u8(mig.stream, MIG_COMMAND);
-        put_u16(mig.stream, CMD_OPEN_RETURN_PATH);
-        put_u16(mig.stream, 0);
-    }
+    if (!open_way_back(c, err))
+        return false;
     mig.indexed = channel_is_file(c) && !migration_cap(CAP_XBZRLE);
     if (mig.indexed)
         ram_save_keep_places(mig.ram);
@@ -168,11 +190,12 @@ static bool send_all(GError **err)
     if (!migration_is_cancelled())
         migration_set_status(MIG_ACTIVE);
     machine_unlock();
-    return precopy_rounds(err) && switchover_run(err) && channel_finish(c, err);
+    return send_rest(c, err);
 }
 
 static void stop_saving(void)
 {
+    postcopy_close();
     if (mig.ram)
         figures_note();
     g_clear_pointer(&mig.multi, multi_send_free);
@@ -229,8 +252,6 @@ static void *migration_thread(void *opaque)
     GError *err = NULL;
     bool ok = send_all(&err);
 
-    if (!ok && mig.stream && !migration_is_cancelled())
-        channel_explain(stream_channel(mig.stream), &err);
     if (!ok && mig.multi && !migration_is_cancelled()) {
         GError *why = NULL;
 
@@ -259,7 +280,9 @@ static void forget_last(void)
     if (!mig.devices)
         mig.devices = g_byte_array_new();
     mig.cancelled = mig.stopped = mig.was_running = mig.go_on = false;
+    mig.start_postcopy = mig.given_away = mig.without_end = false;
     mig.stopped_at = 0;
+    mig.requests = mig.bytes_before = 0;
     memset(&mig.figures, 0, sizeof mig.figures);
     mig.figures.expected_ms = migration_param(PARAM_DOWNTIME_LIMIT);
 }
@@ -279,6 +302,10 @@ bool migration_start(const char *uri, GError **err)
     if (migration_cap(CAP_MULTIFD) && mig.uri.kind != URI_TCP && mig.uri.kind != URI_UNIX) {
         uri_clear(&mig.uri);
         return error_set(err, "multifd is not supported by current protocol");
+    }
+    if (migration_cap(CAP_MULTIFD) && migration_cap(CAP_POSTCOPY_RAM)) {
+        uri_clear(&mig.uri);
+        return error_set(err, "Postcopy is not yet compatible with multifd");
     }
     if (mig.uri.kind == URI_FD) {
         mig.fd = mig.take_fd ? mig.take_fd(mig.uri.text, err) : -1;

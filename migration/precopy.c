@@ -3,6 +3,7 @@
  * within the downtime limit at the speed seen.
  */
 #include "migration/outgoing-int.h"
+#include "migration/postcopy.h"
 #include "util/error.h"
 #include "util/loop.h"
 
@@ -95,6 +96,8 @@ bool precopy_rounds(GError **err)
             return stream_failed(mig.stream, err);
         if (migration_is_cancelled())
             return error_set(err, "cancelled");
+        if (postcopy_is_wanted())
+            return true;
         if (empty || ram_save_pending(mig.ram) <= r.threshold) {
             precopy_next_pass();
             figures_note();

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include "migration/format.h"
 #include "migration/multifd.h"
+#include "migration/postcopy.h"
 #include "migration/ram-lazy.h"
 #include "migration/ram.h"
 #include "util/error.h"
@@ -20,6 +21,7 @@ struct RamLoad {
     MultiRecv *multi;           /* or NULL */
     RamLazy *lazy;              /* pages stay in the file; NULL: no, or they are on their way */
     bool begun;                 /* the devices have: no more pages */
+    PostcopyLoad *post;         /* the source may go over to post-copy; or NULL */
 };
 
 RamLoad *ram_load_new(Machine *m)
@@ -48,6 +50,11 @@ void ram_load_lazily(RamLoad *r, int fd, uint64_t base)
 bool ram_load_by_index(RamLoad *r, uint64_t *devices)
 {
     return r->lazy && lazy_read_index(r->lazy, devices);
+}
+
+void ram_load_postcopy(RamLoad *r, PostcopyLoad *p)
+{
+    r->post = p;
 }
 
 bool ram_load_begin(RamLoad *r, GError **err)
@@ -81,6 +88,8 @@ static void empty(RamLoad *r, RamBlock *b)
     if (b->fd >= 0 || prealloc || madvise(b->host, b->max_size, MADV_DONTNEED) < 0)
         memset(bits, 0xff, longs * sizeof(long));
     g_hash_table_insert(r->written, b, bits);
+    if (r->post)
+        postcopy_add_block(r->post, b);
     if (r->lazy)
         lazy_add_block(r->lazy, b, b->fd >= 0 || prealloc);
     if (b->dirty_display)
@@ -238,12 +247,32 @@ static bool load_delta(RamLoad *r, MigStream *s, RamBlock *b, uint64_t addr, GEr
     return true;
 }
 
+/* While the guest runs. */
+static bool place_page(RamLoad *r, MigStream *s, RamBlock *b, uint64_t addr, uint64_t flags, GError **err)
+{
+    uint8_t page[MIG_PAGE], byte = flags == RAM_ZERO ? get_u8(s) : 1;
+
+    if (flags == RAM_XBZRLE)
+        return error_set(err, "ram: a difference (XBZRLE) during post-copy");
+    if (flags == RAM_PAGE)
+        get_bytes(s, page, MIG_PAGE);
+    else
+        memset(page, byte, MIG_PAGE);
+    if (stream_error(s))
+        return stream_failed(s, err);
+    return postcopy_place(r->post, b, addr, byte ? page : NULL, err);
+}
+
 static bool load_page(RamLoad *r, MigStream *s, uint64_t addr, uint64_t flags, GError **err)
 {
     RamBlock *b = find_block(r, s, flags, addr, err);
 
     if (!b)
         return false;
+    if (postcopy_listens(r->post))
+        return place_page(r, s, b, addr, flags & ~(uint64_t)RAM_CONTINUE, err);
+    if (r->post)
+        postcopy_note(r->post, b, addr);
     switch (flags & ~(uint64_t)RAM_CONTINUE) {
     case RAM_ZERO:
         fill(r, b, addr, get_u8(s));
@@ -267,7 +296,7 @@ bool ram_load_section(RamLoad *r, MigStream *s, int version, GError **err)
 {
     if (version != RAM_VERSION)
         return error_set(err, "ram: version %d is not supported (%d is)", version, RAM_VERSION);
-    if (r->begun)
+    if (r->begun && !postcopy_listens(r->post))
         return error_set(err, "ram: pages after the devices");
     for (;;) {
         uint64_t v = get_u64(s), flags = v & (MIG_PAGE - 1), addr = v & ~(uint64_t)(MIG_PAGE - 1);

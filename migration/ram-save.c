@@ -20,6 +20,7 @@ typedef struct Block {
     uint64_t size;              /* when the migration began */
     unsigned long *populated;   /* NULL: any page may hold something */
     uint64_t *where;            /* of each page in the stream; NULL: nobody wants to know */
+    unsigned long *sent;        /* pages that the target has got at least once; NULL: the same */
 } Block;
 
 struct RamSave {
@@ -134,6 +135,7 @@ void ram_save_free(RamSave *r)
         g_clear_pointer(&nth(r, i)->ram->dirty_migration, g_free);
         g_free(nth(r, i)->populated);
         g_free(nth(r, i)->where);
+        g_free(nth(r, i)->sent);
     }
     if (!r->all_zeroes)
         ram_log_stop(r->machine);
@@ -277,6 +279,8 @@ static bool send_page(RamSave *r, MigStream *s, bool same_block)
         put_page(s, host, MIG_PAGE);
         r->stats.normal_pages++;
     }
+    if (b->sent)
+        b->sent[r->page / 64] |= 1ul << r->page % 64;
     if (b->where)
         b->where[r->page] = zero ? 0 : stream_bytes(s) - MIG_PAGE;
     return true;
@@ -336,4 +340,115 @@ void ram_save_index(RamSave *r, MigStream *s, uint64_t devices)
     }
     put_u64(s, begin);
     put_u64(s, INDEX_END);
+}
+
+/* ---- Post-copy ---- */
+
+void ram_save_keep_sent(RamSave *r)
+{
+    for (unsigned i = 0; i < r->blocks->len; i++)
+        nth(r, i)->sent = g_new0(unsigned long, nth(r, i)->ram->max_size / MIG_PAGE / 64 + 1);
+}
+
+/* The next run of pages, from *page on, that are still to be sent; its length, 0: there is none. */
+static uint64_t next_run(const Block *b, uint64_t *page)
+{
+    const unsigned long *bits = b->ram->dirty_migration;
+    uint64_t n = pages_of(b), end;
+
+    while (*page < n && !(bits[*page / 64] >> *page % 64 & 1))
+        *page = bits[*page / 64] >> *page % 64 ? *page + 1 : (*page / 64 + 1) * 64;
+    if (*page >= n)
+        return 0;
+    for (end = *page; end < n && (bits[end / 64] >> end % 64 & 1); end++)
+        continue;
+    return end - *page;
+}
+
+static void put_discards(MigStream *s, const char *name, const uint64_t (*runs)[2], unsigned n)
+{
+    put_u8(s, MIG_COMMAND);
+    put_u16(s, CMD_POSTCOPY_RAM_DISCARD);
+    put_u16(s, 3 + strlen(name) + n * 16);
+    put_u8(s, 0);
+    put_text(s, name);
+    put_u8(s, 0);
+    for (unsigned i = 0; i < n; i++) {
+        put_u64(s, runs[i][0] * MIG_PAGE);
+        put_u64(s, runs[i][1] * MIG_PAGE);
+    }
+}
+
+void ram_save_discards(RamSave *r, MigStream *s)
+{
+    enum { MAX = 12 };
+    uint64_t runs[MAX][2];
+
+    for (unsigned i = 0; i < r->blocks->len; i++) {
+        const Block *b = nth(r, i);
+        unsigned n = 0;
+
+        for (uint64_t page = 0, len; (len = next_run(b, &page)); page += len) {
+            if (n == MAX) {
+                put_discards(s, b->ram->name, runs, n);
+                n = 0;
+            }
+            runs[n][0] = page;
+            runs[n++][1] = len;
+        }
+        if (n)
+            put_discards(s, b->ram->name, runs, n);
+    }
+}
+
+int ram_save_find(const RamSave *r, const char *name)
+{
+    for (unsigned i = 0; i < r->blocks->len; i++)
+        if (!strcmp(nth(r, i)->ram->name, name))
+            return i;
+    return -1;
+}
+
+bool ram_save_has(const RamSave *r, int block, uint64_t offset)
+{
+    return block >= 0 && (unsigned)block < r->blocks->len && !(offset % MIG_PAGE) && offset < nth(r, block)->size;
+}
+
+void ram_save_wanted(RamSave *r, MigStream *s, int block, uint64_t offset)
+{
+    Block *b = nth(r, block);
+    uint64_t page = offset / MIG_PAGE, begun = stream_bytes(s);
+    unsigned long bit = 1ul << page % 64;
+    bool dirty = __atomic_fetch_and(&b->ram->dirty_migration[page / 64], ~bit, __ATOMIC_SEQ_CST) & bit;
+
+    if (!dirty && b->sent[page / 64] & bit)
+        return;                 /* it is on its way */
+    r->at = block;
+    r->page = page;
+    begin(s, MIG_SECTION_PART);
+    send_page(r, s, false);
+    end(r, s);
+    r->page++;
+    r->stats.transferred += stream_bytes(s) - begun;
+}
+
+const char *ram_save_block(const RamSave *r, int block, uint64_t *pages)
+{
+    if ((unsigned)block >= r->blocks->len)
+        return NULL;
+    *pages = pages_of(nth(r, block));
+    return nth(r, block)->ram->name;
+}
+
+void ram_save_set_received(RamSave *r, int block, const unsigned long *received)
+{
+    Block *b = nth(r, block);
+    uint64_t n = pages_of(b);
+
+    for (uint64_t i = 0; i < (n + 63) / 64; i++) {
+        b->sent[i] = received[i];
+        b->ram->dirty_migration[i] = ~received[i];
+    }
+    if (n % 64)
+        b->ram->dirty_migration[n / 64] &= (1ul << n % 64) - 1;
 }

@@ -39,6 +39,16 @@ bool ram_save_send(RamSave *r, MigStream *s, uint64_t bytes, bool last);
  * stream's end (ram-lazy.h); devices: where the first of those began. */
 void ram_save_keep_places(RamSave *r);
 void ram_save_index(RamSave *r, MigStream *s, uint64_t devices);
+/* Post-copy, with the guest stopped after the last sync: to be called before ram_save_setup; what the target is to forget;
+ * where a page is that it waits for (block: -1: there is no such page), which is sent in a section of its own unless it
+ * has been, and after which ram_save_send goes on; what it has of a block after a break of the connection. */
+void ram_save_keep_sent(RamSave *r);
+void ram_save_discards(RamSave *r, MigStream *s);
+int ram_save_find(const RamSave *r, const char *name);
+bool ram_save_has(const RamSave *r, int block, uint64_t offset);
+void ram_save_wanted(RamSave *r, MigStream *s, int block, uint64_t offset);
+const char *ram_save_block(const RamSave *r, int block, uint64_t *pages);     /* its name; NULL: no more of them */
+void ram_save_set_received(RamSave *r, int block, const unsigned long *received);
 /* A block that changed its size meanwhile makes the migration fail. */
 bool ram_save_check(RamSave *r, GError **err);
 
@@ -50,6 +60,8 @@ RamLoad *ram_load_new(Machine *m);
  * list of blocks. ram_load_begin: to be called before the first device is loaded. */
 void ram_load_lazily(RamLoad *r, int fd, uint64_t base);
 bool ram_load_by_index(RamLoad *r, uint64_t *devices);
+struct PostcopyLoad;
+void ram_load_postcopy(RamLoad *r, struct PostcopyLoad *p);     /* the source may go over to post-copy; before the list of blocks */
 bool ram_load_begin(RamLoad *r, GError **err);
 /* Pages come over these channels too. */
 void ram_load_over(RamLoad *r, struct MultiRecv *m);

@@ -9,6 +9,7 @@
 #include "migration/format.h"
 #include "migration/multifd.h"
 #include "migration/params.h"
+#include "migration/postcopy.h"
 #include "migration/savevm.h"
 #include "migration/user-net.h"
 #include "util/error.h"
@@ -32,17 +33,25 @@ void save_header(MigStream *s, Machine *m)
     }
 }
 
-void save_devices(MigStream *s, Machine *m, RunState was)
+void save_device_sections(MigStream *s, Machine *m, RunState was, json_t *desc)
 {
     SectionList *l = sections_new(m);
     uint32_t next = MIG_ID_FIRST + l->all->len;
-    json_t *desc = json_array(), *all = json_pack("{s:i,s:o}", "page_size", MIG_PAGE, "devices", desc);
-    char *text;
+    json_t *waste = desc ? NULL : json_array();
 
     sections_set_state(l, was);
     sections_save(l, s, desc);
-    user_nets_save(s, &next, desc);
+    user_nets_save(s, &next, desc ? desc : waste);
+    json_decref(waste);
     sections_free(l);
+}
+
+void save_devices(MigStream *s, Machine *m, RunState was)
+{
+    json_t *desc = json_array(), *all = json_pack("{s:i,s:o}", "page_size", MIG_PAGE, "devices", desc);
+    char *text;
+
+    save_device_sections(s, m, was, desc);
     put_u8(s, MIG_EOF);
     text = json_dumps(all, 0);
     json_decref(all);
@@ -54,7 +63,9 @@ void save_devices(MigStream *s, Machine *m, RunState was)
 
 /* ---- Loading ---- */
 
-typedef struct Load {
+#define MAX_PACKAGE (64u << 20)
+
+struct Load {
     MigStream *s;
     Machine *m;
     SectionList *list;
@@ -63,7 +74,13 @@ typedef struct Load {
     bool devices;               /* have begun */
     uint32_t ram_id;
     bool return_path;
-} Load;
+    LoadResult *res;
+    PostcopyLoad *post;         /* the source may go over to post-copy */
+    Load *outer;                /* of a package: the whole's; else itself */
+    bool package;               /* this is what came in one piece: devices of post-copy */
+    bool quit;                  /* another thread reads on */
+    bool run;                   /* the guest may */
+};
 
 static bool load_uuid(Load *l, GError **err)
 {
@@ -206,6 +223,108 @@ static bool load_part(Load *l, GError **err)
     return ram_load_section(l->ram, l->s, l->ram_version, err) && load_footer(l, "ram", id, err);
 }
 
+static bool say_pong(Load *l, uint32_t value, GError **err)
+{
+    bool ok = l->post ? postcopy_say_value(l->post, RP_PONG, value) : channel_answer(stream_channel(l->s), RP_PONG, value);
+
+    return ok || postcopy_listens(l->post) || error_set(err, "cannot answer the source");
+}
+
+/* ---- Commands of post-copy ---- */
+
+static bool load_advise(Load *l, unsigned len, GError **err)
+{
+    uint64_t sizes, page;
+
+    if (!l->res->listen || !l->return_path || l->post || l->ram_version || (len && len != 16))
+        return error_set(err, "the source offers post-copy at the wrong time");
+    if (!migration_cap(CAP_POSTCOPY_RAM))
+        return error_set(err, "RAM postcopy is disabled but have %u byte advise: 'postcopy-ram' must be on here, too", len);
+    if (!len)
+        return error_set(err, "RAM postcopy is enabled but have 0 byte advise");
+    sizes = get_u64(l->s);
+    page = get_u64(l->s);
+    if (stream_error(l->s))
+        return stream_failed(l->s, err);
+    if (sizes != MIG_PAGE || page != MIG_PAGE)
+        return error_set(err, "post-copy: the source has pages of other sizes (0x%" PRIx64 ", 0x%" PRIx64 ")", sizes, page);
+    l->post = postcopy_load_new(stream_channel(l->s), err);
+    ram_load_postcopy(l->ram, l->post);
+    return l->post;
+}
+
+typedef struct Package { Channel ch; uint8_t *data; size_t len, at; } Package;
+
+static ssize_t read_package(Channel *c, void *buf, size_t n)
+{
+    Package *p = (Package *)c;
+
+    n = MIN(n, p->len - p->at);
+    memcpy(buf, p->data + p->at, n);
+    p->at += n;
+    return n;
+}
+
+static void free_package(Channel *c)
+{
+}
+
+static bool load_sections(Load *l, GError **err);
+
+/* The devices, while another thread goes on with the stream (from LISTEN on). */
+static bool load_package(Load *l, GError **err)
+{
+    static const ChannelOps ops = { .read = read_package, .free = free_package };
+    Package p = { .ch.ops = &ops, .len = get_u32(l->s) };
+    Load inner;
+    bool ok;
+
+    if (!l->post || l->package || postcopy_listens(l->post) || p.len > MAX_PACKAGE)
+        return error_set(err, "post-copy: a package of %zu bytes at the wrong time", p.len);
+    p.data = g_try_malloc(p.len);
+    if (p.len && !p.data)
+        return error_set(err, "post-copy: there is no memory for a package of %zu bytes", p.len);
+    ok = get_bytes(l->s, p.data, p.len) || stream_failed(l->s, err);
+    if (ok) {
+        inner = *l;
+        inner.package = true;
+        inner.s = stream_new(&p.ch);
+        l->quit = true;
+        ok = load_sections(&inner, err) && sections_complete(l->list, err) &&
+             (inner.run || error_set(err, "post-copy: the package does not end with the command to run"));
+        if (!ok && !*err)
+            stream_failed(inner.s, err);
+        stream_free(inner.s);
+    }
+    g_free(p.data);
+    return ok;
+}
+
+static bool load_listen(Load *l, GError **err)
+{
+    if (!l->package || postcopy_listens(l->post) || !ram_load_complete(l->ram, err))
+        return *err ? false : error_set(err, "post-copy: it begins at the wrong time");
+    if (!postcopy_listen(l->post, err))
+        return false;
+    l->res->listen(l->outer, l->post);
+    return true;
+}
+
+static bool load_recovery(Load *l, unsigned cmd, GError **err)
+{
+    char name[256];
+
+    if (l->package || !postcopy_listens(l->post))
+        return error_set(err, "post-copy: command 0x%x, but the connection was never broken", cmd);
+    if (cmd == CMD_RECV_BITMAP)
+        return get_text(l->s, name) ? postcopy_send_received(l->post, name, err) : stream_failed(l->s, err);
+    postcopy_say_value(l->post, RP_RESUME_ACK, 1);
+    postcopy_ask_again(l->post);
+    if (l->res->resumed)
+        l->res->resumed();
+    return true;
+}
+
 static bool load_command(Load *l, GError **err)
 {
     unsigned cmd = get_u16(l->s), len = get_u16(l->s);
@@ -219,10 +338,22 @@ static bool load_command(Load *l, GError **err)
     case CMD_PING:
         if (len != 4 || !l->return_path)
             return error_set(err, "command PING with %u bytes, or without a return path", len);
-        return channel_answer(stream_channel(l->s), RP_PONG, get_u32(l->s)) || error_set(err, "cannot answer the source");
-    case CMD_POSTCOPY_ADVISE: case CMD_POSTCOPY_LISTEN: case CMD_POSTCOPY_RUN: case CMD_POSTCOPY_RAM_DISCARD:
-    case CMD_POSTCOPY_RESUME: case CMD_PACKAGED:
-        return error_set(err, "the source wants post-copy (postcopy-ram), which is not supported");
+        return say_pong(l, get_u32(l->s), err);
+    case CMD_POSTCOPY_ADVISE:
+        return load_advise(l, len, err);
+    case CMD_POSTCOPY_RAM_DISCARD:
+        if (!l->post || l->package)
+            return error_set(err, "post-copy: the source discards pages at the wrong time");
+        return postcopy_discard(l->post, l->m, l->s, len, err);
+    case CMD_PACKAGED:
+        return load_package(l, err);
+    case CMD_POSTCOPY_LISTEN:
+        return load_listen(l, err);
+    case CMD_POSTCOPY_RUN:
+        l->run = l->package && postcopy_listens(l->post);
+        return l->run || error_set(err, "post-copy: the command to run at the wrong time");
+    case CMD_RECV_BITMAP: case CMD_POSTCOPY_RESUME:
+        return load_recovery(l, cmd, err);
     default:
         return error_set(err, "unknown command 0x%x of %u bytes", cmd, len);
     }
@@ -230,9 +361,13 @@ static bool load_command(Load *l, GError **err)
 
 static bool load_sections(Load *l, GError **err)
 {
-    for (;;) {
-        unsigned type = get_u8(l->s);
+    while (!l->quit) {
+        unsigned type;
         bool ok;
+
+        if (l->package && stream_at_end(l->s))
+            return true;
+        type = get_u8(l->s);
 
         if (stream_error(l->s))
             return false;
@@ -254,6 +389,7 @@ static bool load_sections(Load *l, GError **err)
         if (!ok)
             return false;
     }
+    return true;
 }
 
 /* The description is read, so that the source sees an orderly end. */
@@ -269,7 +405,7 @@ static void skip_description(MigStream *s)
         get_bytes(s, waste, MIN(left, sizeof waste));
 }
 
-static bool load_all(Load *l, GError **err)
+static bool load_frame(Load *l, GError **err)
 {
     uint32_t magic = get_u32(l->s), version = get_u32(l->s);
 
@@ -282,37 +418,86 @@ static bool load_all(Load *l, GError **err)
     if (stream_at_end(l->s) || *stream_input(l->s)->p != MIG_CONFIGURATION)
         return error_set(err, "Configuration section missing");
     get_u8(l->s);
-    if (!load_configuration(l, err) || !load_sections(l, err) || !ram_load_complete(l->ram, err) ||
-        !sections_complete(l->list, err))
+    return load_configuration(l, err);
+}
+
+static bool load_all(Load *l, GError **err)
+{
+    if (!load_frame(l, err) || !load_sections(l, err))
+        return false;
+    if (l->quit)
+        return true;
+    if (!ram_load_complete(l->ram, err) || !sections_complete(l->list, err))
         return false;
     skip_description(l->s);
     return true;
 }
 
+static Load *load_new(MigStream *s, Machine *m, LoadResult *res)
+{
+    Load *l = g_new0(Load, 1);
+    uint64_t base;
+
+    *l = (Load){ .s = s, .m = m, .res = res, .outer = l };
+    machine_lock();
+    l->list = sections_new(m);
+    l->ram = ram_load_new(m);
+    if (channel_is_lazy(stream_channel(s), &base))
+        ram_load_lazily(l->ram, channel_fd(stream_channel(s)), base);
+    machine_unlock();
+    ram_load_over(l->ram, res->multi);
+    if (res->multi)
+        multi_recv_start(res->multi, l->ram);
+    return l;
+}
+
+void load_free(Load *l)
+{
+    postcopy_load_free(l->post);
+    sections_free(l->list);
+    ram_load_free(l->ram);
+    g_free(l);
+}
+
 bool load_stream(MigStream *s, Machine *m, LoadResult *res, GError **err)
 {
-    Load l = { .s = s, .m = m };
-    uint64_t base;
-    bool ok;
+    Load *l = load_new(s, m, res);
+    bool ok = load_all(l, err);
 
-    machine_lock();
-    l.list = sections_new(m);
-    l.ram = ram_load_new(m);
-    if (channel_is_lazy(stream_channel(s), &base))
-        ram_load_lazily(l.ram, channel_fd(stream_channel(s)), base);
-    machine_unlock();
-    ram_load_over(l.ram, res->multi);
-    if (res->multi)
-        multi_recv_start(res->multi, l.ram);
-    ok = load_all(&l, err);
     if (!ok && !*err)
         stream_failed(s, err);
     if (!ok && res->multi)
         multi_recv_error(res->multi, err);
     g_clear_pointer(&res->multi, multi_recv_free);
-    res->return_path = l.return_path;
-    res->has_state = ok && sections_get_state(l.list, &res->state);
-    sections_free(l.list);
-    ram_load_free(l.ram);
+    res->return_path = l->return_path;
+    res->has_state = ok && sections_get_state(l->list, &res->state);
+    res->postcopy = postcopy_listens(l->post);
+    if (!res->postcopy)
+        load_free(l);
     return ok;
+}
+
+/* ---- While the guest runs ---- */
+
+bool load_rest(Load *l, bool *broken, GError **err)
+{
+    Load rest = *l;
+    bool ok;
+
+    rest.quit = false;
+    ok = load_sections(&rest, err);
+    *broken = !ok && stream_is_broken(rest.s);
+    if (!ok && !*err)
+        stream_failed(rest.s, err);
+    return ok;
+}
+
+void load_rest_from(Load *l, MigStream *s)
+{
+    l->s = s;
+}
+
+MigStream *load_rest_stream(const Load *l)
+{
+    return l->s;
 }

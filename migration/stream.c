@@ -12,6 +12,7 @@ struct MigStream {
     StateInput in;              /* first member: what has been read and not used */
     Channel *ch;
     GError *err;
+    bool broken;
     uint64_t used, queued;
     uint8_t *buf;               /* IN_SIZE, made when the first byte is read */
     uint64_t filled;            /* bytes ever read */
@@ -65,6 +66,11 @@ bool stream_fail(MigStream *s, const char *fmt, ...)
     return error_set(&s->err, "%s", text);
 }
 
+bool stream_is_broken(const MigStream *s)
+{
+    return s->broken;
+}
+
 bool stream_failed(MigStream *s, GError **err)
 {
     if (s->err)
@@ -98,6 +104,7 @@ bool stream_flush(MigStream *s)
         machine_lock();
     s->niov = 0;
     s->small_len = 0;
+    s->broken |= r < 0;
     return r >= 0 || error_set_errno(&s->err, -r, "cannot write the stream");
 }
 
@@ -187,6 +194,7 @@ static ssize_t fill(MigStream *s, void *p, size_t n)
     r = channel_read(s->ch, p, n);
     if (locked)
         machine_lock();
+    s->broken |= r <= 0;
     if (r < 0)
         error_set_errno(&s->err, -r, "cannot read the stream");
     else

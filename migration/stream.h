@@ -17,6 +17,8 @@ Channel *stream_channel(MigStream *s);
 /* The first error, or NULL; stream_fail sets one (with QEMU's errno-like text). */
 const GError *stream_error(const MigStream *s);
 bool stream_fail(MigStream *s, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+/* Its channel has ended or failed: an error that is not the data's. */
+bool stream_is_broken(const MigStream *s);
 /* Moves the error to err; false. */
 bool stream_failed(MigStream *s, GError **err);
 uint64_t stream_bytes(const MigStream *s);      /* written (queued bytes count), or used */

@@ -7,14 +7,14 @@
 #include "migration/savevm.h"
 #include "util/error.h"
 
-static bool stop_guest(GError **err)
+bool switchover_stop(GError **err)
 {
     mig.was = machine_state(mig.machine);
     mig.was_running = machine_is_running(mig.machine);
     mig.stopped = true;
     mig.stopped_at = g_get_monotonic_time();
     machine_stop(mig.machine, RUN_FINISH_MIGRATE);
-    if (migration_cap(CAP_PAUSE_BEFORE_SWITCHOVER))
+    if (migration_cap(CAP_PAUSE_BEFORE_SWITCHOVER) && mig.status != MIG_POSTCOPY_ACTIVE)
         migration_set_status(MIG_PRE_SWITCHOVER);
     return true;
 }
@@ -41,13 +41,16 @@ static void nothing(Channel *c)
 }
 
 /* The device sections, in memory; and the images go. */
-static bool save_rest(GError **err)
+bool switchover_save(GError **err)
 {
     static const ChannelOps ops = { .write = to_memory, .free = nothing };
     static Channel memory = { &ops };
     MigStream *s = stream_new(&memory);
 
-    save_devices(s, mig.machine, mig.was);
+    if (mig.without_end)
+        save_device_sections(s, mig.machine, mig.was, NULL);
+    else
+        save_devices(s, mig.machine, mig.was);
     stream_flush(s);
     stream_free(s);
     return block_inactivate_all(err);
@@ -57,7 +60,7 @@ bool switchover_run(GError **err)
 {
     uint64_t devices;
 
-    if (!migration_on_main(stop_guest, err))
+    if (!migration_on_main(switchover_stop, err))
         return false;
     if (migration_cap(CAP_PAUSE_BEFORE_SWITCHOVER) && !wait_for_user(err))
         return false;
@@ -71,7 +74,7 @@ bool switchover_run(GError **err)
         return error_set(err, "cancelled");
     if (stream_error(mig.stream))
         return stream_failed(mig.stream, err);
-    if (!migration_on_main(save_rest, err))
+    if (!migration_on_main(switchover_save, err))
         return false;
     devices = stream_bytes(mig.stream);
     put_bytes(mig.stream, mig.devices->data, mig.devices->len);
@@ -89,6 +92,10 @@ void switchover_undo(void)
 
     if (!mig.stopped)
         return;
+    if (mig.given_away) {
+        machine_stop(mig.machine, RUN_POSTMIGRATE);
+        return;
+    }
     if (!block_activate_all(&err)) {
         error_report("the guest stays stopped: its images cannot be taken back: %s", err->message);
         machine_stop(mig.machine, RUN_POSTMIGRATE);

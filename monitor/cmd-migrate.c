@@ -3,6 +3,7 @@
 #include <string.h>
 #include "migration/migration.h"
 #include "migration/params.h"
+#include "migration/postcopy.h"
 #include "migration/snapshot.h"
 #include "monitor/monitor-int.h"
 #include "monitor/qmp-schema.h"
@@ -17,7 +18,7 @@ static json_t *start_migration(Monitor *mon, json_t *args, GError **err)
     if (arg_bool(args, "blk") || arg_bool(args, "inc"))
         error_set(err, "Migrating the disks' contents ('block') is not supported");
     else if (arg_bool(args, "resume"))
-        error_set(err, "Cannot resume if there is no paused migration");
+        postcopy_resume(arg_str(args, "uri"), err);
     else
         migration_start(arg_str(args, "uri"), err);
     return NULL;
@@ -124,19 +125,22 @@ static json_t *incoming(Monitor *mon, json_t *args, GError **err)
 
 static json_t *pause_migration(Monitor *mon, json_t *args, GError **err)
 {
-    error_set(err, "migrate-pause is currently only supported during postcopy-active state");
+    if (incoming_status() == MIG_POSTCOPY_ACTIVE)
+        incoming_pause(err);
+    else
+        postcopy_pause(err);
     return NULL;
 }
 
 static json_t *recover(Monitor *mon, json_t *args, GError **err)
 {
-    error_set(err, "Migrate recover can only be run when postcopy is paused.");
+    incoming_recover(arg_str(args, "uri"), err);
     return NULL;
 }
 
 static json_t *start_postcopy(Monitor *mon, json_t *args, GError **err)
 {
-    error_set(err, "Enable postcopy with migrate_set_capability before the start of migration");
+    postcopy_start(err);
     return NULL;
 }
 
@@ -325,8 +329,10 @@ static void print_ram(Monitor *mon, json_t *ram)
         { "normal", "normal", "pages" }, { "normal-bytes", "normal bytes", "kbytes" },
         { "dirty-sync-count", "dirty sync count", NULL }, { "page-size", "page size", "kbytes" },
         { "multifd-bytes", "multifd bytes", "kbytes" }, { "pages-per-second", "pages-per-second", NULL },
-        { "dirty-pages-rate", "dirty pages rate", "pages" }, { "precopy-bytes", "precopy ram", "kbytes" },
+        { "dirty-pages-rate", "dirty pages rate", "pages" }, { "postcopy-requests", "postcopy request count", NULL },
+        { "precopy-bytes", "precopy ram", "kbytes" },
         { "downtime-bytes", "downtime ram", "kbytes" },
+        { "postcopy-bytes", "postcopy ram", "kbytes" },
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
