@@ -7,17 +7,18 @@
 
 typedef struct AioFd {
     int fd;
+    unsigned events;                    /* AIO_READ, AIO_WRITE; 0: not looked at */
     void (*ready)(void *opaque);
     void *opaque;
-    gpointer tag;
+    gpointer tag;                       /* NULL while not looked at */
 } AioFd;
 
-#define MAX_FDS 8
 static struct {
     GSource *source;
     GThread *main_thread;
-    AioFd fds[MAX_FDS];
-    unsigned n_fds;
+    AioFd *fds;
+    unsigned n_fds, max_fds;
+    unsigned fds_changed;               /* counts additions and removals */
     AioTimer *timers;                   /* by time */
     AioSoon *soon, **soon_last;
     bool woken;                         /* the main loop knows that something is ready */
@@ -143,7 +144,7 @@ static gboolean source_check(GSource *src)
     if (coroutine_any_ready() || loop.soon)
         return TRUE;
     for (unsigned i = 0; i < loop.n_fds; i++)
-        if (g_source_query_unix_fd(src, loop.fds[i].tag))
+        if (loop.fds[i].tag && g_source_query_unix_fd(src, loop.fds[i].tag))
             return TRUE;
     return FALSE;
 }
@@ -151,8 +152,9 @@ static gboolean source_check(GSource *src)
 static gboolean source_dispatch(GSource *src, GSourceFunc cb, gpointer data)
 {
     laio_plug();
-    for (unsigned i = 0; i < loop.n_fds; i++)
-        if (g_source_query_unix_fd(src, loop.fds[i].tag))
+    /* a change of the set ends the walk: who is left out is served the next time */
+    for (unsigned i = 0, was = loop.fds_changed; i < loop.n_fds && was == loop.fds_changed; i++)
+        if (loop.fds[i].tag && g_source_query_unix_fd(src, loop.fds[i].tag))
             loop.fds[i].ready(loop.fds[i].opaque);
     timers_run();
     loop.woken = false;
@@ -191,31 +193,85 @@ void aio_init(void)
     coroutine_set_wake_hook(wake_main);
 }
 
+static GIOCondition condition_of(unsigned events)
+{
+    return (events & AIO_READ ? G_IO_IN : 0) | (events & AIO_WRITE ? G_IO_OUT : 0);
+}
+
 void aio_add_fd(int fd, void (*ready)(void *opaque), void *opaque)
 {
-    g_assert(loop.n_fds < MAX_FDS);
+    if (loop.n_fds == loop.max_fds) {
+        loop.max_fds = MAX(8, 2 * loop.max_fds);
+        loop.fds = g_renew(AioFd, loop.fds, loop.max_fds);
+    }
     source_make();
-    loop.fds[loop.n_fds++] = (AioFd){ fd, ready, opaque, g_source_add_unix_fd(loop.source, fd, G_IO_IN) };
+    loop.fds[loop.n_fds++] = (AioFd){ fd, AIO_READ, ready, opaque, g_source_add_unix_fd(loop.source, fd, G_IO_IN) };
+    loop.fds_changed++;
+}
+
+static AioFd *find_fd(int fd)
+{
+    for (unsigned i = 0; i < loop.n_fds; i++)
+        if (loop.fds[i].fd == fd)
+            return &loop.fds[i];
+    return NULL;
+}
+
+/* One that nobody waits for is taken out altogether: a poll would tell of its other end's hanging up again and again. */
+void aio_set_events(int fd, unsigned events)
+{
+    AioFd *f = find_fd(fd);
+
+    if (!f || f->events == events)
+        return;
+    f->events = events;
+    if (f->tag && events) {
+        g_source_modify_unix_fd(loop.source, f->tag, condition_of(events));
+    } else if (f->tag) {
+        g_source_remove_unix_fd(loop.source, f->tag);
+        f->tag = NULL;
+    } else {
+        f->tag = g_source_add_unix_fd(loop.source, fd, condition_of(events));
+    }
+    if (loop.main_thread != g_thread_self())
+        g_main_context_wakeup(NULL);
 }
 
 void aio_del_fd(int fd)
 {
-    for (unsigned i = 0; i < loop.n_fds; i++) {
-        if (loop.fds[i].fd == fd) {
-            g_source_remove_unix_fd(loop.source, loop.fds[i].tag);
-            loop.fds[i] = loop.fds[--loop.n_fds];
-            return;
-        }
-    }
+    AioFd *f = find_fd(fd);
+
+    if (!f)
+        return;
+    if (f->tag)
+        g_source_remove_unix_fd(loop.source, f->tag);
+    *f = loop.fds[--loop.n_fds];
+    loop.fds_changed++;
 }
 
 /* ---- waiting */
 
+/* Calls those that poll found ready; each is looked up again, since the one before may have changed the set. */
+static bool serve_fds(const struct pollfd *p, unsigned n)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < n; i++) {
+        AioFd *f = p[i].revents ? find_fd(p[i].fd) : NULL;
+
+        if (f && f->events) {
+            f->ready(f->opaque);
+            any = true;
+        }
+    }
+    return any;
+}
+
 static bool poll_fds(bool wait)
 {
-    struct pollfd p[MAX_FDS];
+    struct pollfd few[16], *p = loop.n_fds <= G_N_ELEMENTS(few) ? few : g_new(struct pollfd, loop.n_fds);
     struct timespec ts = { 0, 0 };
-    unsigned n = loop.n_fds;
+    unsigned n = 0;
     bool any = false;
 
     if (wait && loop.timers) {
@@ -224,21 +280,18 @@ static bool poll_fds(bool wait)
         ts.tv_sec = ns / 1000000000;
         ts.tv_nsec = ns % 1000000000;
     }
+    for (unsigned i = 0; i < loop.n_fds; i++) {
+        const AioFd *f = &loop.fds[i];
+
+        if (f->events)
+            p[n++] = (struct pollfd){ f->fd, (f->events & AIO_READ ? POLLIN : 0) | (f->events & AIO_WRITE ? POLLOUT : 0), 0 };
+    }
     /* nothing to wait for is a bug that would hang here */
     g_assert(!wait || n || loop.timers);
-    for (unsigned i = 0; i < n; i++)
-        p[i] = (struct pollfd){ loop.fds[i].fd, POLLIN, 0 };
-    if (ppoll(p, n, wait && !loop.timers ? NULL : &ts, NULL) <= 0)
-        return false;
-    for (unsigned i = 0; i < n; i++) {
-        for (unsigned j = 0; p[i].revents && j < loop.n_fds; j++) {
-            if (loop.fds[j].fd == p[i].fd) {
-                loop.fds[j].ready(loop.fds[j].opaque);
-                any = true;
-                break;
-            }
-        }
-    }
+    if (ppoll(p, n, wait && !loop.timers ? NULL : &ts, NULL) > 0)
+        any = serve_fds(p, n);
+    if (p != few)
+        g_free(p);
     return any;
 }
 

@@ -14,6 +14,9 @@ void aio_init(void);
 /* ready is called when fd can be read; it takes what is there and never waits. */
 void aio_add_fd(int fd, void (*ready)(void *opaque), void *opaque);
 void aio_del_fd(int fd);
+/* What fd is looked at for (AIO_READ at first); 0: nothing, for now. ready may be called without need. */
+enum { AIO_READ = 1, AIO_WRITE = 2 };
+void aio_set_events(int fd, unsigned events);
 /* Serves what is pending; when nothing is and wait is set, waits for something. Returns whether anything was done. */
 bool aio_poll(bool wait);
 #define AIO_WAIT_WHILE(cond) do { while (cond) aio_poll(true); } while (0)

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "block/backend-int.h"
 #include "block/job.h"
+#include "block/nbd-server.h"
 #include "block/options.h"
 #include "util/error.h"
 
@@ -331,6 +332,7 @@ void blk_iostatus_reset_all(void)
 
 void block_shutdown(void)
 {
+    nbd_server_stop();
     jobs_cancel_all();
     blk_drain_all();
     blk_flush_all();

@@ -7,6 +7,7 @@
 #include "util/error.h"
 
 static unsigned quiesced;
+static CoQueue outside;                 /* those who wait for the end of that */
 
 void block_quiesce_begin(void)
 {
@@ -23,8 +24,16 @@ void block_quiesce_begin(void)
 void block_quiesce_end(void)
 {
     g_assert(quiesced);
-    if (--quiesced == 0)
-        jobs_release();
+    if (--quiesced)
+        return;
+    jobs_release();
+    co_queue_wake_all(&outside);
+}
+
+void co_wait_quiesced(void)
+{
+    while (quiesced)
+        co_queue_wait(&outside);
 }
 
 /* ---- finding */

@@ -10,6 +10,8 @@
 
 void block_quiesce_begin(void);         /* they nest */
 void block_quiesce_end(void);
+/* For requests that come from outside (clients of an export): waits while the graph is quiesced. In a coroutine. */
+void co_wait_quiesced(void);
 
 /* A drive's medium or a node, by either name. */
 BlockNode *block_lookup(const char *device, const char *node_name, GError **err);
