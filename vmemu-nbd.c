@@ -34,6 +34,7 @@ typedef struct Nbd {
     int up;                             /* a pipe to the parent that waits; -1: none */
     int listening;                      /* a socket that we were given; -1: none */
     bool done;
+    const char *argv0;
 } Nbd;
 
 static Nbd nbd = { .port = NULL, .shared = 1, .flags = OPEN_RDWR, .up = -1, .listening = -1 };
@@ -193,7 +194,7 @@ static void take_image_option(int o)
     nbd.per_device = true;
 }
 
-static void take_option(int o, char **argv)
+static void take_option(int o)
 {
     switch (o) {
     case 'h': usage(); break;
@@ -213,7 +214,7 @@ static void take_option(int o, char **argv)
     case OPT_SELINUX: die("--selinux-label: SELinux labels are not supported");
     case OPT_FORK: nbd.fork = true; break;
     case OPT_PID_FILE: nbd.pid_file = optarg; break;
-    case '?': die("Try `%s --help' for more information.", error_program());
+    case '?': die("Try `%s --help' for more information.", nbd.argv0);
     default: take_image_option(o); break;
     }
 }
@@ -244,7 +245,7 @@ static void take_options(int argc, char **argv)
     nbd.bitmaps = g_ptr_array_new();
     nbd.export.bytes = -1;
     while ((o = getopt_long(argc, argv, "+hVb:o:p:rsnc:dvk:e:f:tl:x:D:AB:L", longs, NULL)) != -1)
-        take_option(o, argv);
+        take_option(o);
     if (nbd.list) {
         if (optind < argc)
             die("List mode is incompatible with a file name");
@@ -253,7 +254,7 @@ static void take_options(int argc, char **argv)
         return;
     }
     if (optind != argc - 1)
-        die("Invalid number of arguments\nTry `%s --help' for more information.", error_program());
+        die("Invalid number of arguments\nTry `%s --help' for more information.", nbd.argv0);
     nbd.file = argv[optind];
     if (nbd.image_opts && nbd.fmt)
         die("--image-opts and -f are mutually exclusive");
@@ -457,6 +458,7 @@ static int list_exports(void)
 
 int main(int argc, char **argv)
 {
+    nbd.argv0 = argv[0];
     fds_fill_standard();
     error_set_program(argv[0]);
     error_set_plain_hints();

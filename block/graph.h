@@ -317,4 +317,7 @@ void block_event(const char *name, json_t *data);
 BlockBackend *blk_open(const char *filename, json_t *opts, unsigned flags, GError **err);
 
 extern const BlockDriver driver_file, driver_host_device, driver_raw, driver_qcow2, driver_null_co, driver_null_aio;
+#ifdef CONFIG_NBD
+extern const BlockDriver driver_nbd;
+#endif
 #endif

@@ -30,7 +30,8 @@ const BlockDriver *protocol_of(const char *filename, GError **err)
         return &driver_file;
     }
     name = g_strndup(filename, colon - filename);
-    drv = driver_find(name);
+    /* "nbd+unix://", "nbd+tcp://": the driver and its transport */
+    drv = driver_find(g_str_has_prefix(name, "nbd+") && g_str_has_prefix(colon, "://") ? "nbd" : name);
     if (drv && drv->is_protocol)
         return drv;
     error_set(err, "Unknown protocol '%s'", name);

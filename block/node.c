@@ -13,7 +13,11 @@ const char *const prealloc_names[] = { "off", "metadata", "falloc", "full", NULL
 
 const BlockDriver *const block_drivers[] = {
     &driver_blkdebug, &driver_blkverify, &driver_copy_on_read, &driver_cbw, &driver_file, &driver_host_device, &driver_null_aio,
-    &driver_null_co, &driver_qcow2, &driver_raw, NULL,
+    &driver_null_co, &driver_qcow2, &driver_raw,
+#ifdef CONFIG_NBD
+    &driver_nbd,
+#endif
+    NULL,
 };
 
 const BlockDriver *block_test_driver;
