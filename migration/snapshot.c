@@ -1,8 +1,8 @@
 /*
  * Internal snapshots of the machine: one in each writable image, and a migration stream in the first.
  *
- * The stream goes through an aligned buffer into the image's area behind the disk's end; that area is the snapshot's
- * alone, so it is discarded from the active image when the snapshot has been taken.
+ * The stream goes into the image's area behind the disk's end (snapshot-state.c); that area is the snapshot's alone, so it
+ * is discarded from the active image when the snapshot has been taken.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,10 +16,9 @@
 #include "migration/ram-lazy.h"
 #include "migration/savevm.h"
 #include "migration/snapshot.h"
+#include "migration/snapshot-state.h"
 #include "util/error.h"
 #include "util/loop.h"
-
-#define BUFFER (1 << 20)
 
 /* ---- The images ---- */
 
@@ -117,122 +116,11 @@ static bool act(const Image *i, char what, const SnapshotInfo *sn, GError **err)
     return a.ok;
 }
 
-/* ---- The stream's place ---- */
-
-typedef struct StateChannel {
-    Channel ch;
-    BlockNode *node;
-    uint8_t *buf;               /* BUFFER, aligned */
-    uint64_t at, size;          /* of the buffer's beginning; of the state */
-    size_t used, filled;
-} StateChannel;
-
-typedef struct StateIo { StateChannel *c; size_t bytes; bool write, discard; int ret; } StateIo;
-
-static void state_co(void *opaque)
-{
-    StateIo *io = opaque;
-    StateChannel *c = io->c;
-    struct iovec iov;
-    IoVec v = iov_one(&iov, c->buf, io->bytes);
-
-    io->ret = c->node->drv->co_vmstate(c->node, io->discard ? 0 : (int64_t)c->at, io->discard ? NULL : &v,
-                                       io->discard ? c->size : io->bytes, io->write);
-}
-
-static int state_io(StateChannel *c, size_t bytes, bool write)
-{
-    StateIo io = { c, bytes, write, false, 0 };
-    bool locked = machine_locked();
-
-    if (!locked)
-        machine_lock();
-    aio_run_sync(state_co, &io);
-    if (!locked)
-        machine_unlock();
-    return io.ret;
-}
-
-static int write_buffer(StateChannel *c)
-{
-    size_t bytes = (c->used + 4095) & ~(size_t)4095;
-    int ret;
-
-    memset(c->buf + c->used, 0, bytes - c->used);
-    ret = bytes ? state_io(c, bytes, true) : 0;
-    c->at += c->used;
-    c->size = c->at;
-    c->used = 0;
-    return ret;
-}
-
-static int state_write(Channel *ch, struct iovec *iov, int n)
-{
-    StateChannel *c = (StateChannel *)ch;
-
-    for (int i = 0; i < n; i++) {
-        for (size_t done = 0, part; done < iov[i].iov_len; done += part) {
-            int ret;
-
-            part = MIN(iov[i].iov_len - done, BUFFER - c->used);
-            memcpy(c->buf + c->used, (char *)iov[i].iov_base + done, part);
-            c->used += part;
-            ret = c->used == BUFFER ? write_buffer(c) : 0;
-            if (ret < 0)
-                return ret;
-        }
-    }
-    return 0;
-}
-
-static ssize_t state_read(Channel *ch, void *buf, size_t n)
-{
-    StateChannel *c = (StateChannel *)ch;
-
-    if (c->used == c->filled) {
-        size_t bytes = MIN(c->size - c->at, BUFFER);
-        int ret = bytes ? state_io(c, (bytes + 4095) & ~(size_t)4095, false) : 0;
-
-        if (ret < 0)
-            return ret;
-        c->at += bytes;
-        c->filled = bytes;
-        c->used = 0;
-    }
-    n = MIN(n, c->filled - c->used);
-    memcpy(buf, c->buf + c->used, n);
-    c->used += n;
-    return n;
-}
-
-static void state_free(Channel *ch)
-{
-}
-
-static const ChannelOps state_ops = { .write = state_write, .read = state_read, .free = state_free };
-
-static StateChannel *state_channel(BlockNode *n, uint64_t size)
-{
-    StateChannel *c = g_new0(StateChannel, 1);
-
-    c->ch.ops = &state_ops;
-    c->node = n;
-    c->buf = block_memalign(BUFFER);
-    c->size = size;
-    return c;
-}
-
-static void state_channel_free(StateChannel *c)
-{
-    free(c->buf);
-    g_free(c);
-}
-
 /* ---- savevm ---- */
 
 static bool write_stream(Machine *m, RunState was, StateChannel *c, GError **err)
 {
-    MigStream *s = stream_new(&c->ch);
+    MigStream *s = stream_new(state_channel_base(c));
     RamSave *r = ram_save_new(m, true);
     bool ok;
     int ret;
@@ -244,16 +132,8 @@ static bool write_stream(Machine *m, RunState was, StateChannel *c, GError **err
     save_devices(s, m, was);
     ok = stream_flush(s) || stream_failed(s, err);
     stream_free(s);
-    ret = ok ? write_buffer(c) : 0;
+    ret = state_channel_finish(c);
     return ok && (ret == 0 || error_set_errno(err, ret, "cannot write the machine's state"));
-}
-
-static void discard_state(StateChannel *c)
-{
-    StateIo io = { c, 0, true, true, 0 };
-
-    if (c->size)
-        aio_run_sync(state_co, &io);
 }
 
 static bool delete_all(GArray *images, const char *name, GError **err)
@@ -334,11 +214,11 @@ bool snapshot_save(Machine *m, const char *name, GError **err)
     if (was == RUN_RUNNING)
         machine_stop(m, RUN_SAVE_VM);
     name_it(m, &sn, name);
-    c = state_channel(nth(images, 0)->node, 0);
+    c = state_channel_new(nth(images, 0)->node, 0);
     ok = delete_all(images, sn.name, err) && write_stream(m, was, c, err);
-    sn.vm_state_size = c->size;
+    sn.vm_state_size = state_channel_size(c);
     ok = ok && create_all(images, &sn, err);
-    discard_state(c);
+    state_channel_discard(c);
     state_channel_free(c);
     free_images(images);
     if (was == RUN_RUNNING)
@@ -350,8 +230,8 @@ bool snapshot_save(Machine *m, const char *name, GError **err)
 
 static bool read_stream(Machine *m, BlockNode *n, uint64_t size, GError **err)
 {
-    StateChannel *c = state_channel(n, size);
-    MigStream *s = stream_new(&c->ch);
+    StateChannel *c = state_channel_new(n, size);
+    MigStream *s = stream_new(state_channel_base(c));
     LoadResult res = { 0 };
     bool ok;
 
@@ -359,7 +239,7 @@ static bool read_stream(Machine *m, BlockNode *n, uint64_t size, GError **err)
     ok = load_stream(s, m, &res, err);
     machine_lock();
     stream_free(s);
-    discard_state(c);
+    state_channel_discard(c);
     state_channel_free(c);
     return ok;
 }
