@@ -201,8 +201,9 @@ json_t *nbd_exports_query(void)
     json_t *list = json_array();
 
     for (NbdExport *e = exports; e; e = e->next)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b}", "node-name", blk_node(e->blk) ? blk_node(e->blk)->name : "",
-                                              "type", "nbd", "id", e->id ? e->id : e->name, "shutting-down", 0));
+        json_array_insert_new(list, 0, json_pack("{s:s, s:b, s:s, s:s}", "node-name",
+                                                 blk_node(e->blk) ? blk_node(e->blk)->name : "", "shutting-down", 0, "type", "nbd",
+                                                 "id", e->id ? e->id : e->name));
     return list;
 }
 

@@ -39,4 +39,6 @@ bool nbd_command_start(json_t *args, GError **err);
 bool nbd_command_stop(GError **err);
 bool nbd_command_export_add(json_t *args, GError **err);
 bool nbd_command_add(json_t *args, GError **err);       /* nbd-server-add */
+/* Every drive with a medium; failing, the server stops. */
+bool nbd_export_all(bool writable, GError **err);
 #endif

@@ -55,7 +55,7 @@ void foreach_command(bool (*fn)(const MonCommand *c, void *opaque), void *opaque
 /* Tables end with an empty row. */
 extern const MonCommand commands_run[], commands_info[], commands_memory[], commands_mem[], commands_char[], commands_block[],
     commands_cpu[], commands_device[], commands_ui[], commands_net[], commands_misc[], commands_qom[], commands_migrate[],
-    commands_vnc[], commands_job[];
+    commands_vnc[], commands_job[], commands_nbd[];
 /* A device's property as JSON; NULL with err. */
 json_t *qom_value(Device *d, const Property *p, GError **err);
 extern const MonCommand *const command_tables[]; /* NULL-terminated */
