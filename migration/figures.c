@@ -20,7 +20,7 @@ void figures_note(void)
 
 void figures_final(void)
 {
-    mig.figures.downtime_ms = (mig.sent_at - mig.stopped_at) / 1000;
+    mig.figures.downtime_ms = (mig.stopped_at ? mig.sent_at - mig.stopped_at : mig.paused_us) / 1000;
     mig.figures.mbps = mig.figures.ram.transferred * 8.0 / MAX(mig.sent_at - mig.began, 1);
     mig.figures.pages_per_second = 0;
 }

@@ -41,6 +41,7 @@ typedef struct Migration {
     bool cancelled, start_postcopy;         /* atomic */
     bool given_away;            /* atomic: by post-copy: the guest has gone on at the target */
     bool without_end;           /* the devices are to be sent without the stream's end */
+    gint64 paused_us;           /* background-snapshot: how long the guest stood still */
     uint64_t requests, bytes_before;        /* of post-copy; sent over connections that broke */
 
     /* under lock */
@@ -70,6 +71,7 @@ void precopy_next_pass(void);
 /* Its two steps on the main thread: the guest stops; devices go to mig.devices, and the images go. */
 bool switchover_stop(GError **err);
 bool switchover_save(GError **err);
+void switchover_save_devices(void);         /* without the images */
 /* Stops the guest and sends all that is left. On the migration's thread. */
 bool switchover_run(GError **err);
 /* After a failure: the guest goes on here, with its images. On the main thread. */

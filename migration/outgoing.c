@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include "migration/background.h"
 #include "migration/format.h"
 #include "migration/outgoing-int.h"
 #include "migration/postcopy.h"
@@ -159,6 +160,8 @@ static bool open_way_back(Channel *c, GError **err)
 
 static bool send_rest(Channel *c, GError **err)
 {
+    if (migration_cap(CAP_BACKGROUND_SNAPSHOT))
+        return background_run(err) && channel_finish(c, err);
     if (!precopy_rounds(err) || !(postcopy_is_wanted() ? postcopy_run(err) : switchover_run(err)))
         return false;
     return migration_cap(CAP_POSTCOPY_RAM) ? postcopy_finish(err) : channel_finish(c, err);
@@ -172,7 +175,10 @@ static bool send_all(GError **err)
         return false;
     mig.fd = -1;
     mig.stream = stream_new(c);
-    begin_saving();
+    if (migration_cap(CAP_BACKGROUND_SNAPSHOT) && !background_begin(err))
+        return false;
+    if (!mig.ram)
+        begin_saving();
     figures_note();
     if (migration_cap(CAP_MULTIFD) && !open_channels(c, err))
         return false;
@@ -196,6 +202,7 @@ static bool send_all(GError **err)
 static void stop_saving(void)
 {
     postcopy_close();
+    background_end();
     if (mig.ram)
         figures_note();
     g_clear_pointer(&mig.multi, multi_send_free);
@@ -229,7 +236,8 @@ static void over(void *opaque)
     mig.figures.total_ms = (now - mig.began) / 1000;
     if (!err) {
         figures_final();
-        machine_stop(mig.machine, RUN_POSTMIGRATE);
+        if (!migration_cap(CAP_BACKGROUND_SNAPSHOT))
+            machine_stop(mig.machine, RUN_POSTMIGRATE);
         migration_set_status(MIG_COMPLETED);
     } else {
         switchover_undo();
@@ -281,7 +289,7 @@ static void forget_last(void)
         mig.devices = g_byte_array_new();
     mig.cancelled = mig.stopped = mig.was_running = mig.go_on = false;
     mig.start_postcopy = mig.given_away = mig.without_end = false;
-    mig.stopped_at = 0;
+    mig.stopped_at = mig.paused_us = 0;
     mig.requests = mig.bytes_before = 0;
     memset(&mig.figures, 0, sizeof mig.figures);
     mig.figures.expected_ms = migration_param(PARAM_DOWNTIME_LIMIT);

@@ -1,6 +1,7 @@
 /* Capabilities and parameters of migrations. */
 #include <inttypes.h>
 #include <string.h>
+#include "migration/background.h"
 #include "migration/params.h"
 #include "util/error.h"
 
@@ -12,7 +13,7 @@ static const struct { const char *name; bool have; } caps[CAP_COUNT] = {
     [CAP_PAUSE_BEFORE_SWITCHOVER] = { "pause-before-switchover", true }, [CAP_MULTIFD] = { "multifd", true },
     [CAP_DIRTY_BITMAPS] = { "dirty-bitmaps" }, [CAP_POSTCOPY_BLOCKTIME] = { "postcopy-blocktime" },
     [CAP_LATE_BLOCK_ACTIVATE] = { "late-block-activate", true }, [CAP_X_IGNORE_SHARED] = { "x-ignore-shared" },
-    [CAP_VALIDATE_UUID] = { "validate-uuid", true }, [CAP_BACKGROUND_SNAPSHOT] = { "background-snapshot" },
+    [CAP_VALIDATE_UUID] = { "validate-uuid", true }, [CAP_BACKGROUND_SNAPSHOT] = { "background-snapshot", true },
     [CAP_ZERO_COPY_SEND] = { "zero-copy-send" }, [CAP_POSTCOPY_PREEMPT] = { "postcopy-preempt" },
 };
 
@@ -81,6 +82,21 @@ const char *migration_cap_name(MigCap c)
     return caps[c].name;
 }
 
+/* What cannot be on together with background-snapshot. */
+static bool fits_background(GError **err)
+{
+    static const MigCap no[] = {
+        CAP_POSTCOPY_RAM, CAP_XBZRLE, CAP_MULTIFD, CAP_RETURN_PATH, CAP_PAUSE_BEFORE_SWITCHOVER, CAP_LATE_BLOCK_ACTIVATE,
+        CAP_VALIDATE_UUID, CAP_AUTO_CONVERGE, CAP_RELEASE_RAM, CAP_COMPRESS, CAP_POSTCOPY_BLOCKTIME, CAP_X_COLO, CAP_RDMA_PIN_ALL,
+        CAP_DIRTY_BITMAPS, CAP_X_IGNORE_SHARED, CAP_ZERO_COPY_SEND,
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(no); i++)
+        if (now.caps[no[i]])
+            return error_set(err, "Background-snapshot is not compatible with %s", caps[no[i]].name);
+    return background_possible(err);
+}
+
 bool migration_set_cap(const char *name, bool on, GError **err)
 {
     int i = find_cap(name);
@@ -90,7 +106,10 @@ bool migration_set_cap(const char *name, bool on, GError **err)
     if (on && !caps[i].have)
         return error_set(err, "Migration capability '%s' is not supported", name);
     now.caps[i] = on;
-    return true;
+    if (!on || !now.caps[CAP_BACKGROUND_SNAPSHOT] || fits_background(err))
+        return true;
+    now.caps[i] = false;
+    return false;
 }
 
 /* ---- Parameters ---- */

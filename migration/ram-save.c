@@ -30,7 +30,7 @@ struct RamSave {
     RamStats stats;
     unsigned at;                /* next: block and page */
     uint64_t page;
-    bool all_zeroes;
+    bool all_zeroes, frozen;
     gint64 synced_at;           /* us */
 };
 
@@ -242,6 +242,8 @@ static bool next_page(RamSave *r)
             unsigned long *word = &b->ram->dirty_migration[r->page / 64], bit = 1ul << r->page % 64;
             unsigned long rest = __atomic_load_n(word, __ATOMIC_RELAXED) & ~(bit - 1);
 
+            if (r->frozen)
+                rest &= ~b->sent[r->page / 64];
             if (!rest) {
                 r->page = (r->page / 64 + 1) * 64;
                 continue;
@@ -451,4 +453,47 @@ void ram_save_set_received(RamSave *r, int block, const unsigned long *received)
     }
     if (n % 64)
         b->ram->dirty_migration[n / 64] &= (1ul << n % 64) - 1;
+}
+
+/* ---- Background snapshots ---- */
+
+void ram_save_freeze(RamSave *r)
+{
+    ram_save_keep_sent(r);
+    r->frozen = true;
+}
+
+void ram_save_position(const RamSave *r, unsigned *block, uint64_t *page)
+{
+    *block = r->at;
+    *page = r->page;
+}
+
+uint8_t *ram_save_memory(const RamSave *r, unsigned block, uint64_t *pages)
+{
+    if (block >= r->blocks->len)
+        return NULL;
+    *pages = pages_of(nth(r, block));
+    return nth(r, block)->ram->host;
+}
+
+void ram_save_urgent(RamSave *r, MigStream *s, const void *host)
+{
+    unsigned at = r->at;
+    uint64_t page = r->page;
+
+    for (r->at = 0; r->at < r->blocks->len; r->at++) {
+        Block *b = nth(r, r->at);
+        uint64_t off = (const uint8_t *)host - b->ram->host;
+
+        r->page = off / MIG_PAGE;
+        if ((const uint8_t *)host < b->ram->host || off >= b->size || b->sent[r->page / 64] >> r->page % 64 & 1)
+            continue;
+        __atomic_fetch_and(&b->ram->dirty_migration[r->page / 64], ~(1ul << r->page % 64), __ATOMIC_SEQ_CST);
+        begin(s, MIG_SECTION_PART);
+        send_page(r, s, false);
+        end(r, s);
+    }
+    r->at = at;
+    r->page = page;
 }

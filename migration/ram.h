@@ -49,6 +49,12 @@ bool ram_save_has(const RamSave *r, int block, uint64_t offset);
 void ram_save_wanted(RamSave *r, MigStream *s, int block, uint64_t offset);
 const char *ram_save_block(const RamSave *r, int block, uint64_t *pages);     /* its name; NULL: no more of them */
 void ram_save_set_received(RamSave *r, int block, const unsigned long *received);
+/* For a background snapshot of memory that is protected now: each page goes out once, whatever is marked later. Where the
+ * next search begins; a block's memory (NULL: no more of them); a page that somebody waits to write to, unless it has gone. */
+void ram_save_freeze(RamSave *r);
+void ram_save_position(const RamSave *r, unsigned *block, uint64_t *page);
+uint8_t *ram_save_memory(const RamSave *r, unsigned block, uint64_t *pages);
+void ram_save_urgent(RamSave *r, MigStream *s, const void *host);
 /* A block that changed its size meanwhile makes the migration fail. */
 bool ram_save_check(RamSave *r, GError **err);
 

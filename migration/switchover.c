@@ -40,8 +40,7 @@ static void nothing(Channel *c)
 {
 }
 
-/* The device sections, in memory; and the images go. */
-bool switchover_save(GError **err)
+void switchover_save_devices(void)
 {
     static const ChannelOps ops = { .write = to_memory, .free = nothing };
     static Channel memory = { &ops };
@@ -53,6 +52,11 @@ bool switchover_save(GError **err)
         save_devices(s, mig.machine, mig.was);
     stream_flush(s);
     stream_free(s);
+}
+
+bool switchover_save(GError **err)
+{
+    switchover_save_devices();
     return block_inactivate_all(err);
 }
 
