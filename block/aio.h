@@ -54,6 +54,13 @@ int co_laio_rw(int fd, int64_t offset, const struct iovec *iov, unsigned n, bool
 void laio_plug(void);
 void laio_unplug(void);
 void laio_submit_now(void);             /* somebody is going to wait */
+bool laio_plugged(void);
+
+/* The same through io_uring, for any file; only where it is usable (liburing is there, and the kernel lets us). Plugging is
+ * common to both. */
+bool uring_usable(void);
+int co_uring_rw(int fd, int64_t offset, const struct iovec *iov, unsigned n, bool write);
+void uring_submit_now(void);
 
 /* Runs entry(opaque) as a blocking coroutine and waits for its end; in a coroutine: just calls it. */
 void aio_run_sync(CoroutineEntry *entry, void *opaque);

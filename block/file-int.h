@@ -3,6 +3,17 @@
 #define BLOCK_FILE_INT_H
 #include "block/graph.h"
 
+typedef struct FileState {
+    int fd;
+    bool direct, native, uring, block_device, locking, growable;
+    bool no_punch, no_zero_range, no_nowait_read, no_nowait_write, sync_failed;
+    unsigned perm, shared;              /* as locked for good */
+    uint64_t writes, synced;            /* generations */
+} FileState;
+
+/* All of it; behind the end of the file are zeroes. In a coroutine. */
+int file_rw(BlockNode *n, int64_t offset, int64_t bytes, const IoVec *v, size_t vo, bool write);
+
 typedef struct FileResize { int fd; bool direct; int64_t from, to; Prealloc p; } FileResize;
 /* Of a regular file; 0 or -errno. For a worker thread. */
 int file_resize(void *resize);

@@ -1,8 +1,8 @@
 /*
  * The protocols "file" and "host_device": an image in a file or on a block device of the host.
  *
- * O_DIRECT with aio=native goes through the kernel's queue, everything else to worker threads; but a read that the
- * page cache can answer is done at once (RWF_NOWAIT).  Not modelled: pr-manager, drop-cache, SCSI pass-through.
+ * O_DIRECT with aio=native and all with aio=io_uring goes through the kernel's queues, everything else to worker
+ * threads; but a read that the page cache can answer is done at once (RWF_NOWAIT).  Not modelled: pr-manager, drop-cache, SCSI pass-through.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,16 +18,6 @@
 #include "block/file-lock.h"
 #include "block/options.h"
 #include "util/error.h"
-
-typedef struct FileState {
-    int fd;
-    bool direct, native, block_device, locking, growable;
-    bool no_punch, no_zero_range, no_nowait_read, no_nowait_write, sync_failed;
-    unsigned perm, shared;              /* as locked for good */
-    uint64_t writes, synced;            /* generations */
-} FileState;
-
-#define NOWAIT_MAX (128 * 1024)
 
 /* ---- opening */
 
@@ -94,8 +84,11 @@ static bool take_options(BlockNode *n, json_t *opts, char **path, GError **err)
         return false;
     s->direct = n->flags & OPEN_DIRECT;
     s->native = aio == 1;
-    if (aio == 2)
+    s->uring = aio == 2;
+#ifndef CONFIG_URING
+    if (s->uring)
         return error_set(err, "aio=io_uring was specified, but is not supported in this build.");
+#endif
     if (s->native && !s->direct)
         return error_set(err, "aio=native was specified, but it requires cache.direct=on, which was not specified.");
     if (locking == 1 && !file_lock_available())
@@ -168,6 +161,8 @@ static bool file_open(BlockNode *n, json_t *opts, unsigned flags, GError **err)
         return false;
     if (s->native && !laio_usable())
         return error_set(err, "Unable to use native AIO: the kernel has no queue left (see fs.aio-max-nr)");
+    if (s->uring && !uring_usable())
+        return error_set(err, "Unable to use io_uring: the kernel refuses it, or liburing.so.2 is not installed");
     file_limits(n);
     if (flags & OPEN_TEMPORARY)
         unlink(path);
@@ -260,134 +255,7 @@ static void file_perm_abort(BlockNode *n)
         file_lock_keep(s->fd, s->perm, ~s->shared);
 }
 
-/* ---- reading and writing */
-
-typedef struct Transfer {
-    int fd;
-    int64_t offset;
-    struct iovec *iov;
-    unsigned n;
-    bool write;
-    int rwf;                            /* RWF_* */
-    size_t done;
-} Transfer;
-
-static void advance(Transfer *t, size_t bytes)
-{
-    t->done += bytes;
-    t->offset += bytes;
-    while (t->n && bytes >= t->iov->iov_len) {
-        bytes -= t->iov->iov_len;
-        t->iov++;
-        t->n--;
-    }
-    if (bytes) {
-        t->iov->iov_base = (char *)t->iov->iov_base + bytes;
-        t->iov->iov_len -= bytes;
-    }
-}
-
-/* All of it, or 0 at the end of the file (done says how far), or -errno. */
-static int transfer(void *arg)
-{
-    Transfer *t = arg;
-
-    while (t->n) {
-        ssize_t ret = t->write ? pwritev2(t->fd, t->iov, MIN(t->n, IOV_MAX), t->offset, t->rwf)
-                               : preadv2(t->fd, t->iov, MIN(t->n, IOV_MAX), t->offset, t->rwf);
-
-        if (ret < 0 && errno == EINTR)
-            continue;
-        if (ret < 0)
-            return -errno;
-        if (ret == 0)
-            return t->write ? -ENOSPC : 0;
-        advance(t, ret);
-    }
-    return 0;
-}
-
-/* At once, if that takes no waiting. */
-static bool try_now(FileState *s, Transfer *t, size_t bytes, int *ret)
-{
-    bool *never = t->write ? &s->no_nowait_write : &s->no_nowait_read;
-
-    if (*never || bytes > NOWAIT_MAX)
-        return false;
-    t->rwf = RWF_NOWAIT;
-    *ret = transfer(t);
-    t->rwf = 0;
-    if (*ret == -EOPNOTSUPP || *ret == -EINVAL)
-        *never = true;
-    return *ret == 0 && !t->n;
-}
-
-static int run_transfer(FileState *s, Transfer *t, size_t bytes)
-{
-    int ret;
-
-    if (coroutine_blocking())
-        return transfer(t);
-    if (s->native && s->direct) {
-        while (t->n && t->n <= IOV_MAX) {
-            ret = co_laio_rw(s->fd, t->offset, t->iov, t->n, t->write);
-            if (ret == -EINTR)
-                continue;
-            if (ret == 0)
-                return t->write ? -ENOSPC : 0;
-            if (ret < 0 && ret != -ENOSYS && ret != -EAGAIN)
-                return ret;
-            if (ret < 0)
-                break;
-            advance(t, ret);
-        }
-        if (!t->n)
-            return 0;
-    } else if (!s->direct && try_now(s, t, bytes, &ret)) {
-        return 0;
-    }
-    return co_thread_pool(transfer, t);
-}
-
-/* With a buffer of our own, when the caller's memory is not aligned enough for O_DIRECT. */
-static int bounced(BlockNode *n, Transfer *t, const IoVec *v, size_t vo, size_t bytes)
-{
-    FileState *s = n->state;
-    void *buf = block_try_memalign(bytes);
-    struct iovec one = { buf, bytes };
-    int ret;
-
-    if (!buf)
-        return -ENOMEM;
-    t->iov = &one;
-    t->n = 1;
-    if (t->write)
-        iov_to_buf(v, vo, buf, bytes);
-    ret = run_transfer(s, t, bytes);
-    if (ret == 0 && !t->write)
-        iov_from_buf(v, vo, buf, t->done);
-    free(buf);
-    return ret;
-}
-
-static int file_rw(BlockNode *n, int64_t offset, int64_t bytes, const IoVec *v, size_t vo, bool write)
-{
-    FileState *s = n->state;
-    unsigned count = iov_count(v, vo, bytes);
-    struct iovec few[16], *iov = count <= G_N_ELEMENTS(few) ? few : g_new(struct iovec, count);
-    Transfer t = { s->fd, offset, iov, iov_slice(v, vo, bytes, iov), write };
-    int ret;
-
-    if (s->direct && !iov_aligned(iov, count, n->limits.mem_align))
-        ret = bounced(n, &t, v, vo, bytes);
-    else
-        ret = run_transfer(s, &t, bytes);
-    if (ret == 0 && !write && t.done < (size_t)bytes)
-        iov_memset(v, vo + t.done, 0, bytes - t.done);
-    if (iov != few)
-        g_free(iov);
-    return ret;
-}
+/* ---- reading and writing (file-rw.c) */
 
 static int file_co_read(BlockNode *n, int64_t offset, int64_t bytes, const IoVec *v, size_t vo, unsigned flags)
 {

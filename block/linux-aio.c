@@ -75,14 +75,20 @@ void laio_plug(void)
 void laio_unplug(void)
 {
     g_assert(q.plugged);
-    if (!--q.plugged && q.first)
-        submit();
+    if (!--q.plugged)
+        laio_submit_now();
 }
 
 void laio_submit_now(void)
 {
     if (q.first)
         submit();
+    uring_submit_now();
+}
+
+bool laio_plugged(void)
+{
+    return q.plugged;
 }
 
 /* One event, or false. */
