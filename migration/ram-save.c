@@ -4,16 +4,13 @@
  * The bitmap of a block (RamBlock.dirty_migration) says what the target lacks. A page's bit is cleared before the page
  * is read: what is written later sets it again.
  */
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 #include "migration/format.h"
 #include "migration/multifd.h"
+#include "migration/populated.h"
 #include "migration/ram-lazy.h"
 #include "migration/ram.h"
 #include "util/error.h"
-
-#define PRESENT (1ull << 63 | 1ull << 62)       /* in memory, in swap: /proc/self/pagemap */
 
 typedef struct Block {
     RamBlock *ram;
@@ -53,36 +50,12 @@ static void set_range(unsigned long *bits, uint64_t n)
         bits[n / 64] = (1ul << n % 64) - 1;
 }
 
-/* Anonymous memory that was never touched is zero, there and here: it needs no sending. */
-static bool find_populated(const Block *b, unsigned long *bits)
-{
-    uint64_t entries[4096], n = pages_of(b);
-    int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return false;
-    for (uint64_t first = 0, count; first < n; first += count) {
-        ssize_t want;
-
-        count = MIN(n - first, G_N_ELEMENTS(entries));
-        want = count * 8;
-        if (pread(fd, entries, want, ((uintptr_t)b->ram->host / MIG_PAGE + first) * 8) != want) {
-            close(fd);
-            return false;
-        }
-        for (uint64_t i = 0; i < count; i++)
-            if (entries[i] & PRESENT)
-                bits[(first + i) / 64] |= 1ul << (first + i) % 64;
-    }
-    close(fd);
-    return true;
-}
-
 static unsigned long *first_bitmap(const RamSave *r, Block *b)
 {
     unsigned long *bits = g_new0(unsigned long, b->ram->max_size / MIG_PAGE / 64 + 1);
 
-    if (b->ram->fd >= 0 || ram_is_lazy() || !find_populated(b, bits))
+    /* Anonymous memory that was never touched is zero, there and here: it needs no sending. */
+    if (b->ram->fd >= 0 || ram_is_lazy() || !populated_find(b->ram->host, pages_of(b), bits))
         set_range(bits, pages_of(b));
     if (r->all_zeroes) {
         b->populated = g_memdup2(bits, (b->ram->max_size / MIG_PAGE / 64 + 1) * sizeof *bits);

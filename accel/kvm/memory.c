@@ -128,6 +128,12 @@ static void take_bits(unsigned long *dst, uint64_t at, unsigned long *src, uint6
             i += LONG_BITS - 1;
             continue;
         }
+        if (b % LONG_BITS == 0 && (at + i) % LONG_BITS == 0 && n - i >= LONG_BITS) {
+            dst[(at + i) / LONG_BITS] |= src[b / LONG_BITS];
+            src[b / LONG_BITS] = 0;
+            i += LONG_BITS - 1;
+            continue;
+        }
         if (src[b / LONG_BITS] >> b % LONG_BITS & 1) {
             src[b / LONG_BITS] &= ~(1ul << b % LONG_BITS);
             dst[(at + i) / LONG_BITS] |= 1ul << (at + i) % LONG_BITS;

@@ -111,11 +111,18 @@ static void sync_range(const FlatRange *fr)
         return;
     pages = (size - skip) / 4096;
     bits = g_new0(unsigned long, pages / 64 + 1);
-    if (!accel->dirty_get(fr->first + skip, pages * 4096, bits))
+    if (!accel->dirty_get(fr->first + skip, pages * 4096, bits) || (!b->dirty_display && !b->dirty_migration))
         return;
-    for (uint64_t w = 0; w <= pages / 64; w++)
-        for (unsigned long rest = bits[w]; rest; rest &= rest - 1)
+    for (uint64_t w = 0; w <= pages / 64; w++) {
+        unsigned long rest = bits[w];
+
+        if (rest == ~0ul) {
+            ram_mark_dirty(b, off + w * 64 * 4096, 64 * 4096);
+            continue;
+        }
+        for (; rest; rest &= rest - 1)
             ram_mark_dirty(b, off + (w * 64 + __builtin_ctzl(rest)) * 4096, 4096);
+    }
 }
 
 void region_dirty_sync(Region *r)
