@@ -105,6 +105,9 @@ typedef struct AccelOps {
     /* On a vCPU's thread: it finishes this exit and does not enter the guest again until start. Else nothing. */
     void (*stop_self)(void);
 
+    /* Keeps the vCPUs out of the guest for that part of the time (0-99); 0: no more, at once. May be NULL. */
+    void (*throttle)(unsigned percent);
+
     /* All memory that is mapped, sorted by gpa, not overlapping: the accelerator works out the difference.
      * as 0 is what the CPU sees, 1 what it sees in SMM (only with accel_smm). Parts of pages are left out. */
     void (*set_memory)(unsigned as, const AccelRange *ranges, unsigned n);

@@ -1,4 +1,5 @@
 /* Outgoing migrations: what query-migrate shows. */
+#include "migration/converge.h"
 #include "migration/outgoing-int.h"
 
 void figures_note(void)
@@ -42,6 +43,22 @@ static json_t *query_ram(const Figures *f)
                      "dirty-sync-missed-zero-copy", 0);
 }
 
+/* "ram", how far the CPUs are held back, and "xbzrle-cache" with that capability. */
+static void add_ram(json_t *j, const Figures *f)
+{
+    const XbzrleStats *x = &f->ram.xbzrle;
+
+    json_object_set_new(j, "ram", query_ram(f));
+    if (converge_percent())
+        json_object_set_new(j, "cpu-throttle-percentage", json_integer(converge_percent()));
+    if (x->cache_size)
+        json_object_set_new(j, "xbzrle-cache",
+                            json_pack("{s:I,s:I,s:I,s:I,s:f,s:f,s:I}", "cache-size", (json_int_t)x->cache_size, "bytes",
+                                      (json_int_t)x->bytes, "pages", (json_int_t)x->pages, "cache-miss", (json_int_t)x->misses,
+                                      "cache-miss-rate", x->miss_rate, "encoding-rate", x->encoding_rate, "overflow",
+                                      (json_int_t)x->overflows));
+}
+
 json_t *migration_query(void)
 {
     json_t *j = json_object();
@@ -60,7 +77,7 @@ json_t *migration_query(void)
         json_object_set_new(j, "setup-time", json_integer(f.setup_ms));
         json_object_set_new(j, "total-time", json_integer(f.total_ms));
         json_object_set_new(j, "downtime", json_integer(f.downtime_ms));
-        json_object_set_new(j, "ram", query_ram(&f));
+        add_ram(j, &f);
     } else if (mig.status == MIG_FAILED) {
         if (mig.error)
             json_object_set_new(j, "error-desc", json_string(mig.error));
@@ -68,7 +85,7 @@ json_t *migration_query(void)
         json_object_set_new(j, "setup-time", json_integer(f.setup_ms));
         json_object_set_new(j, "total-time", json_integer((g_get_monotonic_time() - mig.began) / 1000));
         json_object_set_new(j, "expected-downtime", json_integer(f.expected_ms));
-        json_object_set_new(j, "ram", query_ram(&f));
+        add_ram(j, &f);
     }
     return j;
 }

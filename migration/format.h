@@ -20,6 +20,7 @@ enum {
     RAM_HOOK = 0x80, RAM_COMPRESSED = 0x100,
 };
 #define RAM_VERSION 4
+#define XBZRLE_KIND 1
 
 /*
  * Pages over several sockets (multifd). Each begins with a hello: magic, version, UUID (16 bytes), the channel's number (1),

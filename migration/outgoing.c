@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include "migration/background.h"
+#include "migration/converge.h"
 #include "migration/format.h"
 #include "migration/outgoing-int.h"
 #include "migration/postcopy.h"
@@ -139,6 +140,7 @@ static void begin_saving(void)
 {
     machine_lock();
     mig.ram = ram_save_new(mig.machine, false);
+    converge_begin();
     if (migration_cap(CAP_EVENTS))
         machine_event(mig.machine, "MIGRATION_PASS", "{s:i}", "pass", 1);
     machine_unlock();
@@ -148,7 +150,7 @@ static bool open_way_back(Channel *c, GError **err)
 {
     if (migration_cap(CAP_POSTCOPY_RAM))
         return postcopy_open(c, err);
-    if (!migration_cap(CAP_RETURN_PATH))
+    if (!migration_cap(CAP_RETURN_PATH) && mig.uri.kind != URI_SSH)     /* a tunnel's end says nothing about the other side */
         return true;
     if (!channel_expect_answer(c))
         return error_set(err, "return-path: only a socket has a way back");
@@ -182,6 +184,8 @@ static bool send_all(GError **err)
     figures_note();
     if (migration_cap(CAP_MULTIFD) && !open_channels(c, err))
         return false;
+    if (migration_cap(CAP_XBZRLE) && !mig.multi && !ram_save_differences(mig.ram, migration_param(PARAM_XBZRLE_CACHE_SIZE), err))
+        return false;
     save_header(mig.stream, mig.machine);
     if (!open_way_back(c, err))
         return false;
@@ -201,6 +205,7 @@ static bool send_all(GError **err)
 
 static void stop_saving(void)
 {
+    converge_end();
     postcopy_close();
     background_end();
     if (mig.ram)

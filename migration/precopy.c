@@ -2,6 +2,7 @@
  * Outgoing migrations: rounds of pages while the guest runs, no faster than max-bandwidth, until the rest can be sent
  * within the downtime limit at the speed seen.
  */
+#include "migration/converge.h"
 #include "migration/outgoing-int.h"
 #include "migration/postcopy.h"
 #include "util/error.h"
@@ -15,6 +16,8 @@ void precopy_next_pass(void)
 {
     machine_lock();
     ram_save_sync(mig.ram);
+    if (migration_cap(CAP_AUTO_CONVERGE) && !mig.stopped)
+        converge_look(migration_bytes(), ram_save_stats(mig.ram)->dirty_pages);
     if (migration_cap(CAP_EVENTS))
         machine_event(mig.machine, "MIGRATION_PASS", "{s:I}", "pass", (json_int_t)ram_save_stats(mig.ram)->dirty_syncs);
     machine_unlock();

@@ -11,6 +11,7 @@
 #include "migration/postcopy.h"
 #include "migration/ram-lazy.h"
 #include "migration/ram.h"
+#include "migration/xbzrle.h"
 #include "util/error.h"
 
 struct RamLoad {
@@ -198,36 +199,6 @@ static void fill(RamLoad *r, RamBlock *b, uint64_t addr, uint8_t byte)
     ram_load_mark(r, b, addr);
 }
 
-/* Runs of bytes that stay and bytes that change, each with its length in 7 bits a byte. */
-static bool apply_delta(RamBlock *b, uint64_t addr, const uint8_t *in, unsigned len)
-{
-    uint8_t *page = b->host + addr;
-    unsigned at = 0, i = 0;
-
-    while (i < len) {
-        for (unsigned change = 0; change < 2; change++) {
-            unsigned n;
-
-            if (i >= len)
-                return change == 1 && at <= MIG_PAGE;
-            n = in[i] & 0x7f;
-            if (in[i++] & 0x80) {
-                if (i >= len || in[i] & 0x80)
-                    return false;
-                n |= (unsigned)in[i++] << 7;
-            }
-            if (at + n > MIG_PAGE || (change && (!n || i + n > len)))
-                return false;
-            if (change) {
-                memcpy(page + at, in + i, n);
-                i += n;
-            }
-            at += n;
-        }
-    }
-    return true;
-}
-
 static bool load_delta(RamLoad *r, MigStream *s, RamBlock *b, uint64_t addr, GError **err)
 {
     uint8_t delta[MIG_PAGE];
@@ -241,7 +212,7 @@ static bool load_delta(RamLoad *r, MigStream *s, RamBlock *b, uint64_t addr, GEr
         return stream_failed(s, err);
     if (r->lazy && !lazy_fetch(r->lazy, b, addr, err))
         return false;
-    if (!apply_delta(b, addr, delta, len))
+    if (!xbzrle_apply(b->host + addr, delta, len))
         return error_set(err, "ram: block '%s': the difference (XBZRLE) at 0x%" PRIx64 " makes no sense", b->name, addr);
     ram_load_mark(r, b, addr);
     return true;

@@ -15,6 +15,7 @@
 typedef struct Block {
     RamBlock *ram;
     uint64_t size;              /* when the migration began */
+    uint64_t number;            /* of its first page among all blocks' */
     unsigned long *populated;   /* NULL: any page may hold something */
     uint64_t *where;            /* of each page in the stream; NULL: nobody wants to know */
     unsigned long *sent;        /* pages that the target has got at least once; NULL: the same */
@@ -23,6 +24,7 @@ typedef struct Block {
 struct RamSave {
     Machine *machine;
     MultiSend *multi;           /* or NULL */
+    Xbzrle *xbzrle;             /* or NULL */
     GArray *blocks;             /* Block, the largest first, as QEMU's list */
     RamStats stats;
     unsigned at;                /* next: block and page */
@@ -84,7 +86,7 @@ RamSave *ram_save_new(Machine *m, bool all_zeroes)
     }
     for (unsigned i = 0; i < m->ram_blocks->len; i++) {
         RamBlock *ram = g_ptr_array_index(m->ram_blocks, i);
-        Block b = { ram, ram->size };
+        Block b = { .ram = ram, .size = ram->size, .number = r->stats.total / MIG_PAGE };
         unsigned long *bits;
 
         if (!ram->migrate)
@@ -112,6 +114,7 @@ void ram_save_free(RamSave *r)
     }
     if (!r->all_zeroes)
         ram_log_stop(r->machine);
+    xbzrle_free(r->xbzrle);
     g_array_unref(r->blocks);
     g_free(r);
 }
@@ -141,10 +144,13 @@ void ram_save_sync(RamSave *r)
 
     ram_log_sync(r->machine);
     more = (ram_save_pending(r) - before) / MIG_PAGE;
+    r->stats.dirty_pages += more;
     if (r->stats.dirty_syncs && now > r->synced_at)
         r->stats.dirty_pages_rate = more * 1000000 / (now - r->synced_at);
     r->synced_at = now;
     r->stats.dirty_syncs++;
+    if (r->xbzrle)
+        xbzrle_round(r->xbzrle, r->stats.zero_pages + r->stats.normal_pages);
     r->stats.bytes_last_sync = r->stats.transferred;
 }
 
@@ -159,6 +165,15 @@ bool ram_save_check(RamSave *r, GError **err)
 void ram_save_over(RamSave *r, MultiSend *m)
 {
     r->multi = m;
+}
+
+bool ram_save_differences(RamSave *r, uint64_t cache_size, GError **err)
+{
+    r->xbzrle = xbzrle_new(cache_size);
+    if (!r->xbzrle)
+        return error_set(err, "xbzrle-cache-size: there is no memory for %" G_GUINT64_FORMAT " bytes", cache_size);
+    r->stats.xbzrle = *xbzrle_stats(r->xbzrle);
+    return true;
 }
 
 /* ---- Sections ---- */
@@ -231,8 +246,37 @@ static bool next_page(RamSave *r)
     return false;
 }
 
+static void put_head(Block *b, MigStream *s, uint64_t off, unsigned kind, bool same_block)
+{
+    put_u64(s, off | kind | (same_block ? RAM_CONTINUE : 0));
+    if (!same_block)
+        put_text(s, b->ram->name);
+}
+
+/* A page that has been sent before: nothing, a difference, or what the cache now holds. True: there was something to send. */
+static bool send_again(RamSave *r, MigStream *s, Block *b, bool same_block, bool last)
+{
+    uint64_t off = r->page * MIG_PAGE;
+    const uint8_t *out;
+    unsigned len;
+    XbzrlePage what = xbzrle_page(r->xbzrle, b->number + r->page, b->ram->host + off, r->stats.dirty_syncs, !last, &out, &len);
+
+    if (what == XBZRLE_SAME)
+        return false;
+    put_head(b, s, off, what == XBZRLE_DELTA ? RAM_XBZRLE : RAM_PAGE, same_block);
+    if (what == XBZRLE_DELTA) {
+        put_u8(s, XBZRLE_KIND);
+        put_u16(s, len);
+        put_bytes(s, out, len);
+    } else {
+        put_page(s, out, MIG_PAGE);
+        r->stats.normal_pages++;
+    }
+    return true;
+}
+
 /* True: the block has been named in the stream. */
-static bool send_page(RamSave *r, MigStream *s, bool same_block)
+static bool send_page(RamSave *r, MigStream *s, bool same_block, bool last)
 {
     Block *b = nth(r, r->at);
     uint64_t off = r->page * MIG_PAGE;
@@ -242,14 +286,16 @@ static bool send_page(RamSave *r, MigStream *s, bool same_block)
     if (r->multi && !zero) {
         multi_send_page(r->multi, b->ram, off);
         r->stats.normal_pages++;
-        return false;
+        return same_block;
     }
-    put_u64(s, off | (zero ? RAM_ZERO : RAM_PAGE) | (same_block ? RAM_CONTINUE : 0));
-    if (!same_block)
-        put_text(s, b->ram->name);
+    if (r->xbzrle && r->stats.dirty_syncs > 1 && !zero)
+        return send_again(r, s, b, same_block, last) || same_block;
+    put_head(b, s, off, zero ? RAM_ZERO : RAM_PAGE, same_block);
     if (zero) {
         put_u8(s, 0);
         r->stats.zero_pages++;
+        if (r->xbzrle)
+            xbzrle_zero(r->xbzrle, b->number + r->page);
     } else {
         put_page(s, host, MIG_PAGE);
         r->stats.normal_pages++;
@@ -279,12 +325,14 @@ bool ram_save_send(RamSave *r, MigStream *s, uint64_t bytes, bool last)
             continue;
         }
         wraps = 0;
-        if (send_page(r, s, named == r->at))
+        if (send_page(r, s, named == r->at, last))
             named = r->at;
         r->page++;
     }
     end(r, s);
     r->stats.multi_bytes = r->multi ? multi_send_bytes(r->multi) : 0;
+    if (r->xbzrle)
+        r->stats.xbzrle = *xbzrle_stats(r->xbzrle);
     r->stats.transferred += bytes_out(r, s) - start;
     return done;
 }
@@ -359,6 +407,7 @@ void ram_save_discards(RamSave *r, MigStream *s)
     enum { MAX = 12 };
     uint64_t runs[MAX][2];
 
+    g_clear_pointer(&r->xbzrle, xbzrle_free);   /* the target forgets what differences would refer to */
     for (unsigned i = 0; i < r->blocks->len; i++) {
         const Block *b = nth(r, i);
         unsigned n = 0;
@@ -401,7 +450,7 @@ void ram_save_wanted(RamSave *r, MigStream *s, int block, uint64_t offset)
     r->at = block;
     r->page = page;
     begin(s, MIG_SECTION_PART);
-    send_page(r, s, false);
+    send_page(r, s, false, true);
     end(r, s);
     r->page++;
     r->stats.transferred += stream_bytes(s) - begun;
@@ -464,7 +513,7 @@ void ram_save_urgent(RamSave *r, MigStream *s, const void *host)
             continue;
         __atomic_fetch_and(&b->ram->dirty_migration[r->page / 64], ~(1ul << r->page % 64), __ATOMIC_SEQ_CST);
         begin(s, MIG_SECTION_PART);
-        send_page(r, s, false);
+        send_page(r, s, false, true);
         end(r, s);
     }
     r->at = at;

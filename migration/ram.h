@@ -9,13 +9,16 @@
 #define MIGRATION_RAM_H
 #include "hw/core/machine.h"
 #include "migration/stream.h"
+#include "migration/xbzrle.h"
 
 typedef struct RamStats {
     uint64_t total;             /* bytes of all blocks */
     uint64_t zero_pages, normal_pages, skipped_pages;
     uint64_t transferred;       /* bytes of RAM sections */
     uint64_t multi_bytes;       /* of which over multifd's channels */
+    XbzrleStats xbzrle;         /* cache_size 0: it is off */
     uint64_t dirty_syncs, dirty_pages_rate, bytes_last_sync;
+    uint64_t dirty_pages;       /* found by all syncs */
 } RamStats;
 
 typedef struct RamSave RamSave;
@@ -30,6 +33,8 @@ const RamStats *ram_save_stats(const RamSave *r);
 void ram_save_setup(RamSave *r, MigStream *s);
 /* Fetches what was written since the last time. */
 void ram_save_sync(RamSave *r);
+/* Pages that go again are sent as differences. Before the setup. */
+bool ram_save_differences(RamSave *r, uint64_t cache_size, GError **err);
 /* Pages with something in them go over these channels. Before the setup. */
 void ram_save_over(RamSave *r, struct MultiSend *m);
 uint64_t ram_save_pending(const RamSave *r);    /* bytes of pages still to be sent */

@@ -3,6 +3,7 @@
  * leads back to the running guest with its images.
  */
 #include "block/block.h"
+#include "migration/converge.h"
 #include "migration/outgoing-int.h"
 #include "migration/savevm.h"
 #include "util/error.h"
@@ -14,6 +15,7 @@ bool switchover_stop(GError **err)
     mig.stopped = true;
     mig.stopped_at = g_get_monotonic_time();
     machine_stop(mig.machine, RUN_FINISH_MIGRATE);
+    converge_end();
     if (migration_cap(CAP_PAUSE_BEFORE_SWITCHOVER) && mig.status != MIG_POSTCOPY_ACTIVE)
         migration_set_status(MIG_PRE_SWITCHOVER);
     return true;

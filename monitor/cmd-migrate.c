@@ -349,6 +349,14 @@ static void print_ram(Monitor *mon, json_t *ram)
     }
 }
 
+static void print_xbzrle(Monitor *mon, json_t *x)
+{
+    mon_printf(mon, "cache size: %" PRId64 " bytes\nxbzrle transferred: %" PRId64 " kbytes\nxbzrle pages: %" PRId64 " pages\n"
+               "xbzrle cache miss: %" PRId64 " pages\nxbzrle cache miss rate: %0.2f\nxbzrle encoding rate: %0.2f\n"
+               "xbzrle overflow: %" PRId64 "\n", arg_int(x, "cache-size", 0), arg_int(x, "bytes", 0) >> 10, arg_int(x, "pages", 0),
+               arg_int(x, "cache-miss", 0), number(x, "cache-miss-rate"), number(x, "encoding-rate"), arg_int(x, "overflow", 0));
+}
+
 static void info_migrate(Monitor *mon, json_t *args)
 {
     json_t *info = migration_query(), *ram = json_object_get(info, "ram");
@@ -367,6 +375,10 @@ static void info_migrate(Monitor *mon, json_t *args)
     print_time(mon, info, "setup-time", "setup");
     if (ram)
         print_ram(mon, ram);
+    if (arg_has(info, "xbzrle-cache"))
+        print_xbzrle(mon, json_object_get(info, "xbzrle-cache"));
+    if (arg_has(info, "cpu-throttle-percentage"))
+        mon_printf(mon, "cpu throttle percentage: %" PRId64 "\n", arg_int(info, "cpu-throttle-percentage", 0));
     json_decref(info);
 }
 

@@ -45,6 +45,7 @@ void kvm_vcpu_call(Vcpu *v, void (*fn)(Vcpu *v, void *arg), void *arg);
 void kvm_start(void);
 void kvm_stop(void);
 void kvm_stop_self(void);
+void kvm_throttle(unsigned percent);
 void kvm_vcpus_close(void);
 /* Keeps the other vCPUs out of the guest for a moment, machine lock held: memory is about to vanish and come back. */
 void kvm_others_hold(void);

@@ -292,6 +292,7 @@ const AccelOps accel_kvm = {
     .start = kvm_start,
     .stop = kvm_stop,
     .stop_self = kvm_stop_self,
+    .throttle = kvm_throttle,
     .set_memory = kvm_set_memory,
     .dirty_get = kvm_dirty_get,
     .ioeventfd = kvm_ioeventfd,

@@ -20,6 +20,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define THROTTLE_SLICE_US 10000         /* that a throttled vCPU runs in one go */
+
 typedef struct Work {
     void (*fn)(Vcpu *v, void *arg);
     void *arg;
@@ -50,6 +52,9 @@ static struct {
     GArray *parked;             /* Parked: KVM cannot destroy a vCPU, so an unplugged one waits for the next */
     bool running;
     unsigned hold;              /* kvm_others_hold: nobody but the holder enters the guest */
+    bool resting;               /* kvm_throttle: nobody does */
+    unsigned throttle;          /* percent of the time that they rest */
+    GCond throttle_changed;
 } vcpus;
 
 static __thread Vcpu *current;
@@ -95,7 +100,7 @@ static bool vcpu_wait(struct KvmVcpu *k)
         __atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
         run_work(k);
         stop = k->stop || k->self_stop;
-        if (k->unplug || (!stop && !vcpus.hold && (!v->halted || k->poked))) {
+        if (k->unplug || (!stop && !vcpus.hold && !vcpus.resting && (!v->halted || k->poked))) {
             break;
         }
         set_stopped(k, stop);
@@ -257,6 +262,54 @@ static void barrier_everywhere(void)
     }
     if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) < 0) {
         syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+    }
+}
+
+static void rest(bool on)
+{
+    vcpus.resting = on;
+    g_cond_broadcast(&vcpus.cond);
+    for (unsigned i = 0; on && i < vcpus.list->len; i++) {
+        kick(nth(i));
+    }
+}
+
+/* Waits that long or until the throttle changes; lock held. */
+static void throttle_wait(gint64 us)
+{
+    unsigned was = vcpus.throttle;
+    gint64 until = g_get_monotonic_time() + us;
+
+    while (vcpus.throttle == was && g_cond_wait_until(&vcpus.throttle_changed, &vcpus.lock, until)) {
+        continue;
+    }
+}
+
+static void *throttle_thread(void *opaque)
+{
+    g_mutex_lock(&vcpus.lock);
+    while (vcpus.throttle) {
+        rest(true);
+        throttle_wait(THROTTLE_SLICE_US * vcpus.throttle / (100 - vcpus.throttle));
+        rest(false);
+        throttle_wait(THROTTLE_SLICE_US);
+    }
+    g_mutex_unlock(&vcpus.lock);
+    return NULL;
+}
+
+void kvm_throttle(unsigned percent)
+{
+    static GThread *thread;
+
+    g_mutex_lock(&vcpus.lock);
+    vcpus.throttle = MIN(percent, 99);
+    g_cond_broadcast(&vcpus.throttle_changed);
+    g_mutex_unlock(&vcpus.lock);
+    if (percent && !thread) {
+        thread = g_thread_new("throttle", throttle_thread, NULL);
+    } else if (!percent && thread) {
+        g_clear_pointer(&thread, g_thread_join);
     }
 }
 
