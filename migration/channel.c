@@ -23,6 +23,8 @@ typedef struct FdChannel {
     int fd, cancel_fd;          /* cancel_fd: -1, or an eventfd of the migration's */
     GPid pid;                   /* 0: no command */
     bool socket, answers;       /* answers: there is a return path */
+    bool answered;              /* the target has said how it went */
+    SshTunnel *ssh;             /* or NULL */
     bool lazy;                  /* a file whose pages are to stay in it until they are touched */
     uint64_t base;              /* where the stream begins in the file */
 } FdChannel;
@@ -138,7 +140,8 @@ static bool finish_socket(FdChannel *f, GError **err)
             return !f->answers || error_set_errno(err, r, "no answer on the return path");
         if (len != 4 || read_answer(f, m + 4, 4, CLOSE_WAIT_MS) != 4)
             return error_set(err, "the other side's answer makes no sense");
-        if (m[1] == RP_SHUT)
+        f->answered = m[1] == RP_SHUT;
+        if (f->answered)
             return !(m[4] | m[5] | m[6] | m[7]) || error_set(err, "the other side could not load it: its messages say why");
     }
 }
@@ -192,6 +195,7 @@ static void fd_free(Channel *c)
         close(f->fd);
     if (f->pid)
         g_child_watch_add(f->pid, reaped, NULL);
+    ssh_close(f->ssh);
     g_free(f);
 }
 
@@ -227,6 +231,16 @@ static FdChannel *fd_channel(int fd, int cancel_fd)
 bool channel_finish(Channel *c, GError **err)
 {
     return !c->ops->finish || c->ops->finish(c, err);
+}
+
+void channel_explain(Channel *c, GError **err)
+{
+    FdChannel *f = (FdChannel *)c;
+
+    if (c->ops != &fd_ops || !f->ssh || f->answered)
+        return;
+    shutdown(f->fd, SHUT_RDWR);
+    ssh_explain(f->ssh, err);
 }
 
 void channel_free(Channel *c)
@@ -314,6 +328,16 @@ bool uri_parse(MigUri *u, const char *text, bool incoming, GError **err)
         u->kind = URI_FILE;
         return parse_file(u, text + 5, incoming, err);
     }
+    if (g_str_has_prefix(text, "ssh://") && !incoming) {
+        u->kind = URI_SSH;
+        return ssh_parse(&u->ssh, text + 6, err);
+    }
+    if (g_str_has_prefix(text, "ssh://")) {
+        u->kind = URI_TCP;
+        u->addr.host = g_strdup("127.0.0.1");
+        u->addr.port = ssh_parse_incoming(text + 6, err);
+        return u->addr.port;
+    }
     if (incoming && (!strcmp(text, "stdio") || !strcmp(text, "defer"))) {
         u->kind = text[0] == 's' ? URI_STDIO : URI_DEFER;
         return true;
@@ -326,6 +350,7 @@ void uri_clear(MigUri *u)
 {
     socket_address_clear(&u->addr);
     g_clear_pointer(&u->text, g_free);
+    ssh_target_clear(&u->ssh);
 }
 
 /* ---- Opening ---- */
@@ -368,6 +393,7 @@ static int open_file(const MigUri *u, bool write, GError **err)
 
 Channel *channel_open(const MigUri *u, int fd, int cancel_fd, GError **err)
 {
+    SshTunnel *ssh = NULL;
     FdChannel *f;
 
     switch (u->kind) {
@@ -376,6 +402,11 @@ Channel *channel_open(const MigUri *u, int fd, int cancel_fd, GError **err)
         return f ? &f->ch : NULL;
     case URI_TCP: case URI_UNIX:
         fd = socket_connect(&u->addr, err);
+        break;
+    case URI_SSH:
+        ssh = ssh_open(&u->ssh, &fd, err);
+        if (!ssh)
+            return NULL;
         break;
     case URI_FILE:
         fd = open_file(u, true, err);
@@ -386,6 +417,7 @@ Channel *channel_open(const MigUri *u, int fd, int cancel_fd, GError **err)
     if (fd < 0)
         return NULL;
     f = fd_channel(fd, cancel_fd);
+    f->ssh = ssh;
     return &f->ch;
 }
 

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
+#include "migration/ssh.h"
 #include "util/sockets.h"
 
 typedef struct Channel Channel;
@@ -27,7 +28,7 @@ struct Channel {                /* first member of each kind */
     const ChannelOps *ops;
 };
 
-typedef enum UriKind { URI_TCP, URI_UNIX, URI_EXEC, URI_FD, URI_FILE, URI_STDIO, URI_DEFER } UriKind;
+typedef enum UriKind { URI_TCP, URI_UNIX, URI_EXEC, URI_FD, URI_FILE, URI_SSH, URI_STDIO, URI_DEFER } UriKind;
 
 /* "tcp:HOST:PORT", "unix:PATH", "exec:COMMAND", "fd:NAME", "file:PATH[,offset=N]"; for incoming "stdio", "defer", ",lazy=on". */
 typedef struct MigUri {
@@ -35,6 +36,7 @@ typedef struct MigUri {
     SocketAddress addr;         /* tcp, unix */
     char *text;                 /* exec: the command; fd: its name; file: the path */
     uint64_t offset;            /* file */
+    SshTarget ssh;
     bool lazy;                  /* file, incoming: pages stay there until they are touched */
 } MigUri;
 bool uri_parse(MigUri *u, const char *text, bool incoming, GError **err);
@@ -57,6 +59,8 @@ bool channel_finish(Channel *c, GError **err);
  * the end. False: it can't be. */
 bool channel_answer(Channel *c, unsigned type, uint32_t value);
 bool channel_expect_answer(Channel *c);
+/* After a failure: the command behind the channel may know more about it. */
+void channel_explain(Channel *c, GError **err);
 void channel_free(Channel *c);              /* NULL is allowed */
 int channel_fd(Channel *c);                 /* of one with a descriptor; -1 */
 /* A file opened with lazy=on; where the stream begins in it. */

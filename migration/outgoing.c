@@ -265,6 +265,8 @@ static void *migration_thread(void *opaque)
     GError *err = NULL;
     bool ok = send_all(&err);
 
+    if (!ok && mig.stream && !migration_is_cancelled())
+        channel_explain(stream_channel(mig.stream), &err);
     if (!ok && mig.multi && !migration_is_cancelled()) {
         GError *why = NULL;
 
