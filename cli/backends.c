@@ -8,6 +8,7 @@
 #include "chardev/char.h"
 #include "cli/cli.h"
 #include "hw/core/hostmem.h"
+#include "hw/usb/usb.h"
 #include "monitor/monitor.h"
 #include "net/net.h"
 #include "target/i386/cpu.h"
@@ -395,8 +396,23 @@ bool cli_backends(Cli *c, Machine *m, GError **err)
     return cli_monitors(c, m, err) && add_ports(c, err) && add_drives(c, err);
 }
 
+static bool add_usbdevices(Cli *c, Machine *m, GError **err)
+{
+    for (unsigned i = 0; i < c->usbdevices->len; i++) {
+        const char *s = g_ptr_array_index(c->usbdevices, i);
+
+        if (!usb_add_legacy(m, s, err)) {
+            g_prefix_error(err, "-usbdevice %s: ", s);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool cli_devices(Cli *c, Machine *m, GError **err)
 {
+    if (!add_usbdevices(c, m, err))
+        return false;
     for (unsigned i = 0; i < c->devices->len; i++) {
         const char *s = g_ptr_array_index(c->devices, i);
         g_autoptr(GError) local = NULL;

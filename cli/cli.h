@@ -20,7 +20,7 @@ typedef struct Cli {
     bool accel_help;
 
     GArray *drives;                 /* CliItem: -drive, -hda .. -hdd, -cdrom, -fda, -fdb, -blockdev, -pflash */
-    GPtrArray *devices, *chardevs, *objects, *serials, *parallels, *netdevs, *nics, *nets, *debugcons;
+    GPtrArray *devices, *chardevs, *objects, *serials, *parallels, *netdevs, *nics, *nets, *debugcons, *usbdevices;
     GArray *monitors;               /* CliItem: -monitor, -qmp, -qmp-pretty, -mon */
     bool monitor_none;
     DisplayOptions display;

@@ -167,6 +167,14 @@ static bool opt_firmware_dir(Cli *c, const char *option, const char *arg, GError
     return true;
 }
 
+static bool opt_usb(Cli *c, const char *option, const char *arg, GError **err)
+{
+    c->cfg->usb = true;
+    if (arg)
+        g_ptr_array_add(c->usbdevices, g_strdup(arg));
+    return true;
+}
+
 static bool opt_snapshot(Cli *c, const char *option, const char *arg, GError **err)
 {
     c->snapshot = true;
@@ -205,6 +213,8 @@ static const OptRow rows[] = {
     { "blockdev", K_ITEM, C(drives), NULL, "driver=D[,node-name=N][,prop=value...]", "a block node" },
     { "snapshot", K_FN, 0, opt_snapshot, NULL, "write to temporary files instead of the images" },
     { "device", K_LIST, C(devices), NULL, "TYPE[,prop=value...]", "a device; 'help' lists them, TYPE,help its properties" },
+    { "usb", K_FN, 0, opt_usb, NULL, "a USB controller on the board" },
+    { "usbdevice", K_FN, 0, opt_usb, "keyboard|mouse|tablet", "that device on it (the same as -usb -device usb-...)" },
     { "global", K_FN, 0, opt_global, "TYPE.PROP=VALUE", "default of a device's property" },
     { "object", K_LIST, C(objects), NULL, "TYPE,id=ID[,prop=value...]", "an object" },
     { "chardev", K_LIST, C(chardevs), NULL, "BACKEND,id=ID[,...]", "a character device; 'help' lists them" },
@@ -378,7 +388,7 @@ static GArray *items(void)
 Cli *cli_new(void)
 {
     Cli *c = g_new0(Cli, 1);
-    GPtrArray **lists[] = { &c->devices, &c->chardevs, &c->objects, &c->serials, &c->parallels, &c->netdevs, &c->nics,
+    GPtrArray **lists[] = { &c->devices, &c->chardevs, &c->objects, &c->serials, &c->parallels, &c->usbdevices, &c->netdevs, &c->nics,
                             &c->nets, &c->debugcons, &c->module_dirs };
 
     c->cfg = machine_config_new();

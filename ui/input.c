@@ -398,16 +398,20 @@ void input_mouse_button(unsigned buttons)
 
 void input_foreach_mouse(void (*fn)(const MouseInfo *m, void *opaque), void *opaque)
 {
-    bool current = true;
+    const unsigned kinds = INPUT_REL | INPUT_ABS;
+    const InputHandler *first = NULL;
 
-    for (GList *i = handlers; i; i = i->next) {
+    for (GList *i = handlers; i && !first; i = i->next) {
         InputHandler *h = i->data;
 
-        if (h->ops->kinds & (INPUT_REL | INPUT_ABS)) {
-            MouseInfo m = { h->ops->name, h->index, current, h->ops->kinds & INPUT_ABS };
+        first = h->ops->kinds & kinds ? h : NULL;
+    }
+    for (GList *i = g_list_last(handlers); i; i = i->prev) {
+        InputHandler *h = i->data;
+        MouseInfo m = { h->ops->name, h->index, h == first, h->ops->kinds & INPUT_ABS };
 
+        if (h->ops->kinds & kinds) {
             fn(&m, opaque);
-            current = false;
         }
     }
 }

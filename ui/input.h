@@ -81,7 +81,8 @@ void input_send_keys(const QKeyCode *keys, unsigned n, unsigned hold_ms);
 void input_mouse_move(int dx, int dy, int dz);
 void input_mouse_button(unsigned buttons);  /* 1 left, 2 right, 4 middle, as mouse_button takes them */
 typedef struct MouseInfo { const char *name; int index; bool current, absolute; } MouseInfo;
-void input_foreach_mouse(void (*fn)(const MouseInfo *m, void *opaque), void *opaque);   /* query-mice, info mice */
+/* query-mice, info mice: the one that has events now comes last. */
+void input_foreach_mouse(void (*fn)(const MouseInfo *m, void *opaque), void *opaque);
 bool input_mouse_set(int index, GError **err);
 void input_print_mice(GString *out);        /* info mice */
 #endif

@@ -277,6 +277,8 @@ void bus_free(Bus *b)
 {
     while (b->children->len)
         device_free(g_ptr_array_index(b->children, b->children->len - 1));
+    if (b->type->fini)
+        b->type->fini(b);
     g_ptr_array_unref(b->children);
     b->parent->buses = g_slist_remove(b->parent->buses, b);
     g_free(b->name);

@@ -172,6 +172,7 @@ struct BusType {
     void (*unplug)(Bus *b, Device *d);
     bool (*request_unplug)(Bus *b, Device *d, GError **err); /* device_del; NULL: cannot be unplugged */
     void (*reset)(Bus *b);
+    void (*fini)(Bus *b);               /* about to be freed, its devices are gone */
     const StateTable *state;            /* of the bus itself (PCIBUS, i2c_bus) */
     bool state_late;                    /* in the stream it follows its parent's, instead of going before it */
     const InfoRow *info;                /* print gets the bus's parent device */

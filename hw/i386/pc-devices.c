@@ -200,12 +200,12 @@ bool pc_devices_init(Pc *pc, GError **err)
 {
     Machine *m = pc->machine;
 
-    if (m->cfg->usb)
-        return error_set(err, "-machine usb=on: this machine has no USB controller yet");
     if (!add_display(pc, err) || !add_chips(pc, err) || !add_ports(pc, err))
         return false;
     pc->fdc = fdc_create(m, &pc->isa->bus, err);
     if (!pc->fdc || !add_keyboard(pc, err) || !add_nics(pc, err) || !add_disks(pc, err))
+        return false;
+    if (m->cfg->usb && !pci_at(pc, device_type_find("piix3-usb-uhci"), 1, 2, err))
         return false;
     if (!m->cfg->no_acpi && pc_prop_on(m, "acpi", true)) {
         pc->pm = piix4_pm_create(pc->pci, PCI_DEVFN_(1, 3), SMBUS_PORT, isa_bus_irq, pc->isa, SCI, m->smm ? smi : NULL, m, err);

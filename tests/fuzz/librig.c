@@ -147,7 +147,7 @@ static char *command_line(Rig *r)
     const char *hd = make_file(r, "hd", 1 << 20), *cd = make_file(r, "cd", 1 << 18), *fd = make_file(r, "fd", 1474560);
     unsigned n = r->number;
 
-    return g_strdup_printf("vmemu -M pc -accel qtest -nodefaults -display none -m %u -vga std -rtc "
+    return g_strdup_printf("vmemu -M pc -accel qtest -nodefaults -display none -m %u -vga std -usb -rtc "
                            "base=2021-03-04T05:06:07,clock=vm -uuid 01234567-89ab-cdef-0123-456789abcdef "
                            "-chardev null,id=nulla%u -chardev null,id=nullb%u -chardev null,id=nullc%u "
                            "-chardev null,id=nulld%u -drive if=none,id=hd%u,format=raw,file=%s "

@@ -93,7 +93,7 @@ START_TEST(test_routing)
     input_sync();
     expect("tx32767 ty0 tb0=0 t. ");
     input_print_mice(mice);
-    ck_assert_str_eq(mice->str, "* Mouse #3: QEMU HID Tablet (absolute)\n  Mouse #2: QEMU PS/2 Mouse\n");
+    ck_assert_str_eq(mice->str, "  Mouse #2: QEMU PS/2 Mouse\n* Mouse #3: QEMU HID Tablet (absolute)\n");
     ck_assert(input_mouse_set(2, NULL) && !input_is_absolute(NULL));
     ck_assert(!input_mouse_set(1, NULL) && !input_mouse_set(9, NULL));
     input_mouse_move(1, 2, -1);
