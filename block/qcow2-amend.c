@@ -175,7 +175,8 @@ static int downgrade(Qcow2 *q, GError **err)
     ret = expand_zeroes(q, err);
     co_mutex_lock(&q->lock);
     if (ret == 0)
-        ret = qcow2_flush_locked(q);
+        ret = qcow2_clean(q);
+    q->lazy_refcounts = false;
     node_bitmaps_free(q->node);         /* version 2 has none */
     if (ret == 0)
         ret = qcow2_store_bitmaps(q);
@@ -191,8 +192,17 @@ static int downgrade(Qcow2 *q, GError **err)
 
 static int set_lazy(Qcow2 *q, bool on)
 {
-    q->compatible = on ? q->compatible | COMPAT_LAZY_REFCOUNTS : q->compatible & ~(uint64_t)COMPAT_LAZY_REFCOUNTS;
-    return qcow2_put_features(q);
+    int ret;
+
+    co_mutex_lock(&q->lock);
+    ret = qcow2_clean(q);
+    if (ret == 0) {
+        q->compatible = on ? q->compatible | COMPAT_LAZY_REFCOUNTS : q->compatible & ~(uint64_t)COMPAT_LAZY_REFCOUNTS;
+        q->lazy_refcounts = on;
+        ret = qcow2_put_features(q);
+    }
+    co_mutex_unlock(&q->lock);
+    return ret;
 }
 
 static bool check(const Amend *a, Qcow2 *q, GError **err)

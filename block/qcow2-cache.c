@@ -129,6 +129,8 @@ int slice_get(Qcow2 *q, SliceCache *c, uint64_t offset, Slice **out)
     s = take_free(q, c);
     if (!s) {
         ret = qcow2_write_back(q);
+        if (ret == 0 && c == &q->rbc)   /* lazy counts as well */
+            ret = slice_write_all(q, c);
         if (ret < 0)
             return ret;
         s = take_free(q, c);
@@ -286,9 +288,45 @@ static int flush_files(Qcow2 *q)
     return ret < 0 ? ret : node_co_flush(q->node->file->node);
 }
 
+/* With lazy reference counts, the first that changes marks the image as dirty; from then on those on the disk mean nothing. */
+static int write_counts(Qcow2 *q)
+{
+    int ret;
+
+    if (!q->lazy_refcounts)
+        return slice_write_all(q, &q->rbc);
+    if (!q->rbc.n_dirty || q->incompatible & INCOMPAT_DIRTY)
+        return 0;
+    q->incompatible |= INCOMPAT_DIRTY;
+    ret = qcow2_put_features(q);
+    if (ret < 0)
+        q->incompatible &= ~(uint64_t)INCOMPAT_DIRTY;
+    return ret;
+}
+
+int qcow2_clean(Qcow2 *q)
+{
+    int ret = qcow2_flush_locked(q);
+
+    if (ret < 0 || !(q->incompatible & INCOMPAT_DIRTY))
+        return ret;
+    if (q->rbc.n_dirty) {
+        ret = slice_write_all(q, &q->rbc);
+        if (ret == 0)
+            ret = flush_files(q);
+    }
+    if (ret < 0)
+        return ret;
+    q->incompatible &= ~(uint64_t)INCOMPAT_DIRTY;
+    ret = qcow2_put_features(q);
+    if (ret < 0)
+        q->incompatible |= INCOMPAT_DIRTY;
+    return ret;
+}
+
 int qcow2_write_back(Qcow2 *q)
 {
-    int ret = slice_write_all(q, &q->rbc);
+    int ret = write_counts(q);
 
     if (ret == 0 && (q->l2c.n_dirty || q->any_l1_dirty))
         ret = flush_files(q);

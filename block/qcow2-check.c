@@ -242,10 +242,13 @@ static int repair_end(Check *c)
     Qcow2 *q = c->q;
     int ret = qcow2_flush_locked(q);
 
-    if (ret == 0 && !c->res->corruptions && !c->res->check_errors && (c->fix & FIX_ERRORS) &&
-        q->incompatible & (INCOMPAT_DIRTY | INCOMPAT_CORRUPT)) {
-        q->incompatible &= ~(uint64_t)(INCOMPAT_DIRTY | INCOMPAT_CORRUPT);
-        ret = qcow2_put_features(q);
+    if (ret == 0 && !c->res->corruptions && !c->res->check_errors && (c->fix & FIX_ERRORS)) {
+        ret = qcow2_clean(q);
+        q->unrepaired &= ret < 0;
+        if (ret == 0 && q->incompatible & INCOMPAT_CORRUPT) {
+            q->incompatible &= ~(uint64_t)INCOMPAT_CORRUPT;
+            ret = qcow2_put_features(q);
+        }
     }
     return ret;
 }
@@ -325,7 +328,7 @@ static int change_order(Check *c, unsigned order, GError **err)
     uint64_t offset = q->rt_offset;
     uint32_t size = q->rt_size;
     g_autofree uint64_t *rt = g_memdup2(q->rt, size * sizeof(*rt));
-    int ret = qcow2_flush_locked(q);
+    int ret = qcow2_clean(q);
 
     if (ret == 0)
         ret = check_count_all(c);

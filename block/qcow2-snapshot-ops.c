@@ -173,7 +173,9 @@ static int set_dirty(Qcow2 *q, bool on)
 {
     if (q->version < 3)
         return 0;
-    q->incompatible = on ? q->incompatible | INCOMPAT_DIRTY : q->incompatible & ~(uint64_t)INCOMPAT_DIRTY;
+    if (!on)
+        return qcow2_clean(q);
+    q->incompatible |= INCOMPAT_DIRTY;
     return qcow2_put_features(q);
 }
 

@@ -141,12 +141,17 @@ static bool clear_unknown(Qcow2 *q, GError **err)
 static bool repair_dirty(Qcow2 *q, GError **err)
 {
     CheckResult r = { 0 };
-    int ret = qcow2_co_check(q->node, &r, FIX_ERRORS | FIX_LEAKS);
+    int ret;
+
+    q->unrepaired = true;
+    ret = qcow2_co_check(q->node, &r, FIX_ERRORS | FIX_LEAKS);
 
     if (ret < 0 || r.check_errors || (r.corruptions && r.corruptions > r.corruptions_fixed))
         return error_set_errno(err, ret < 0 ? ret : -EIO, "Could not repair dirty image");
-    q->incompatible &= ~(uint64_t)INCOMPAT_DIRTY;
-    ret = qcow2_put_features(q);
+    co_mutex_lock(&q->lock);
+    ret = qcow2_clean(q);
+    q->unrepaired = ret < 0;
+    co_mutex_unlock(&q->lock);
     return ret == 0 || error_set_errno(err, ret, "Could not repair dirty image");
 }
 
@@ -167,6 +172,7 @@ static bool qcow2_open(BlockNode *n, json_t *opts, unsigned flags, GError **err)
     q->slice_size = MIN(q->cluster_size, 4096);
     if (!take_options(q, opts, flags, err) || !open_data_file(q, opts, err) || !qcow2_read_snapshots(q, err))
         return false;
+    q->unrepaired = q->incompatible & INCOMPAT_DIRTY;
     if (flags & OPEN_CHECK)
         return true;
     if (n->read_only || block_is_inactive())
@@ -190,6 +196,9 @@ static int write_all_back(BlockNode *n)
     ret = qcow2_flush_locked(q);
     if (ret == 0 && (q->rbc.n_dirty || q->pending->len))
         ret = qcow2_flush_locked(q);
+    /* after a repair that failed the counts are as bad as before */
+    if (ret == 0 && q->lazy_refcounts && !q->unrepaired)
+        ret = qcow2_clean(q);
     co_mutex_unlock(&q->lock);
     return ret;
 }

@@ -150,6 +150,7 @@ typedef struct Qcow2 {
     /* options */
     bool lazy_refcounts, discard_request, discard_snapshot, discard_other, overlap_check;
     bool said_corrupt;
+    bool unrepaired;                    /* opened dirty, and not (yet) counted again */
     int sparse_data;                    /* allocated clusters may be holes of the file: 1 yes, -1 no, 0 not known yet */
     unsigned in_check;
 
@@ -217,6 +218,8 @@ void slice_cache_drop(Qcow2 *q, SliceCache *c);
 int qcow2_write_back(Qcow2 *q);
 /* Everything, durably; then pending frees are settled. */
 int qcow2_flush_locked(Qcow2 *q);
+/* The same with lazy reference counts, after which the image is not marked as dirty any more. */
+int qcow2_clean(Qcow2 *q);
 int qcow2_l1_set(Qcow2 *q, uint32_t index, uint64_t entry);
 
 /* ---- reference counts (qcow2-refcount.c); lock held */
