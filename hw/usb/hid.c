@@ -161,7 +161,6 @@ static void idle_over(void *opaque)
 void hid_set_idle(Hid *h, uint8_t idle)
 {
     h->idle = idle;
-    h->idle_pending = false;
     start_idle(h, vm_now(&h->dev->dev));
 }
 

@@ -307,7 +307,7 @@ static const Property uhci_props[] = {
 };
 
 const DeviceType piix3_usb_uhci_type = {
-    .name = "piix3-usb-uhci", .bus = "PCI", .parent = &pci_device_type, .category = CAT_USB,
+    .name = "piix3-usb-uhci", .bus = "PCI", .parent = &pci_device_type, .category = CAT_USB, .hotplug = true,
     .size = sizeof(Uhci), .props = uhci_props, .state = &uhci_state, .realize = uhci_realize, .reset = uhci_reset,
     .unrealize = uhci_unrealize,
     .class_data = &(const PciClass){ .vendor = 0x8086, .device = 0x7020, .revision = 1, .class_id = 0x0c03 },

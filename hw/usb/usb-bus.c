@@ -85,8 +85,6 @@ static bool plug(Bus *bus, Device *dev, GError **err)
     const UsbClass *c = usb_class(d);
     const bool old = c->desc_old && d->usb_version == 1;
 
-    if (c->desc_old && d->usb_version != 1 && d->usb_version != 2)
-        return error_set(err, "Invalid usb version %u for usb hid device", d->usb_version);
     if (d->pcap)
         return error_set(err, "Device '%s': pcap= is not available", dev->type->name);
     d->product = c->product;
@@ -116,9 +114,15 @@ static void unplug(Bus *bus, Device *dev)
     d->port = NULL;
 }
 
-/* Cables are pulled without asking. */
+/* Cables are pulled without asking. What is behind the device goes first. */
 static bool request_unplug(Bus *bus, Device *dev, GError **err)
 {
+    for (GSList *l = dev->buses; l; l = l->next) {
+        GPtrArray *children = ((Bus *)l->data)->children;
+
+        while (children->len)
+            device_delete(g_ptr_array_index(children, children->len - 1));
+    }
     device_delete(dev);
     return true;
 }
@@ -134,21 +138,39 @@ static void print_dev(Bus *bus, Device *dev, GString *out, int indent)
                            d->attached ? ", attached" : "");
 }
 
+static void print_bus(const UsbBus *b, GString *out)
+{
+    for (unsigned i = 0; i < b->used->len; i++) {
+        const UsbDevice *d = ((UsbPort *)g_ptr_array_index(b->used, i))->claimed;
+
+        g_string_append_printf(out, "  Device %u.%u, Port %s, Speed %s Mb/s, Product %s%s%s\n", b->number, d->addr, d->port->path,
+                               usb_speed_text(d->speed), d->product, d->dev.id ? ", ID: " : "", d->dev.id ? d->dev.id : "");
+    }
+}
+
+static bool collect_bus(Device *d, void *buses)
+{
+    for (GSList *l = d->buses; l; l = l->next)
+        if (((Bus *)l->data)->type == &usb_bus_type)
+            g_ptr_array_add(buses, l->data);
+    return true;
+}
+
+static int by_number(gconstpointer a, gconstpointer b)
+{
+    return (int)(*(UsbBus *const *)a)->number - (int)(*(UsbBus *const *)b)->number;
+}
+
+/* The first controller prints all, by their numbers. */
 static void print_info(Device *controller, GString *out)
 {
-    for (GSList *l = controller->buses; l; l = l->next) {
-        const UsbBus *b = l->data;
+    g_autoptr(GPtrArray) buses = g_ptr_array_new();
 
-        if (b->bus.type != &usb_bus_type)
-            continue;
-        for (unsigned i = 0; i < b->used->len; i++) {
-            const UsbDevice *d = ((UsbPort *)g_ptr_array_index(b->used, i))->claimed;
-
-            g_string_append_printf(out, "  Device %u.%u, Port %s, Speed %s Mb/s, Product %s%s%s\n", b->number, d->addr,
-                                   d->port->path, usb_speed_text(d->speed), d->product, d->dev.id ? ", ID: " : "",
-                                   d->dev.id ? d->dev.id : "");
-        }
-    }
+    machine_foreach_device(controller->machine, collect_bus, buses);
+    g_ptr_array_sort(buses, by_number);
+    if (((Bus *)g_ptr_array_index(buses, 0))->parent == controller)
+        for (unsigned i = 0; i < buses->len; i++)
+            print_bus(g_ptr_array_index(buses, i), out);
 }
 
 /* "hub@2/storage@4" */
@@ -186,20 +208,17 @@ const BusType usb_bus_type = {
     .print_dev = print_dev, .fw_path = fw_path, .dev_path = dev_path, .info = info, .fini = fini,
 };
 
-static bool count_bus(Device *d, void *n)
-{
-    for (GSList *l = d->buses; l; l = l->next)
-        *(unsigned *)n += ((Bus *)l->data)->type == &usb_bus_type;
-    return true;
-}
-
 UsbBus *usb_bus_new(Device *controller, const UsbBusOps *ops, void *opaque)
 {
+    g_autofree char *name = controller->id ? g_strdup_printf("%s.0", controller->id) : NULL;
+    g_autoptr(GPtrArray) buses = g_ptr_array_new();
     unsigned n = 0;
     UsbBus *b;
 
-    machine_foreach_device(controller->machine, count_bus, &n);
-    b = (UsbBus *)(void *)bus_new(&usb_bus_type, controller, NULL);
+    machine_foreach_device(controller->machine, collect_bus, buses);
+    for (unsigned i = 0; i < buses->len; i++)
+        n = MAX(n, ((UsbBus *)g_ptr_array_index(buses, i))->number + 1);
+    b = (UsbBus *)(void *)bus_new(&usb_bus_type, controller, name);
     b->ops = ops;
     b->opaque = opaque;
     b->number = n;

@@ -158,23 +158,13 @@ static void hid_bus_reset(UsbDevice *d)
 
 /* ---- Life ---- */
 
-static bool find_console(const UsbHid *s, Console **con, GError **err)
-{
-    *con = NULL;
-    if (!s->display)
-        return true;
-    *con = console_by_device(s->display, s->head);
-    return *con || error_set(err, "Device '%s' (head %u) not found, or not bound to a QemuConsole", s->display, s->head);
-}
-
 static bool realize(Device *d, HidKind kind, GError **err)
 {
     UsbHid *s = DEVICE(d, UsbHid);
-    Console *con;
 
-    if (!find_console(s, &con, err))
-        return false;
-    hid_init(&s->hid, &s->usb, kind, con, usb_wakeup);
+    if (s->usb.usb_version != 1 && s->usb.usb_version != 2)
+        return error_set(err, "Invalid usb version %u for usb hid device", s->usb.usb_version);
+    hid_init(&s->hid, &s->usb, kind, s->display ? console_by_device(s->display, s->head) : NULL, usb_wakeup);
     return true;
 }
 

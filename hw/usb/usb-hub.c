@@ -291,7 +291,7 @@ static bool hub_realize(Device *d, GError **err)
     UsbHub *s = DEVICE(d, UsbHub);
 
     if (!s->num_ports || s->num_ports > MAX_PORTS)
-        return error_set(err, "num_ports (1..%u) out of range", MAX_PORTS);
+        return error_set(err, "num_ports (%u) out of range (1..%u)", s->num_ports, MAX_PORTS);
     if (s->usb.port->hubs == MAX_DEPTH)
         return error_set(err, "usb hub chain too deep");
     timer_init(&s->port_timer, d, NULL, s);

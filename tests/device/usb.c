@@ -341,6 +341,102 @@ static void test_hub(void)
     qtest_end(q);
 }
 
+/* ---- usb-storage: Bulk-Only Transport ---- */
+
+#define SIG_CSW 0x53425355u
+
+/* A bulk packet; its status. An image's answer takes real time. */
+static unsigned bulk(QTest *q, unsigned pid, unsigned ep, unsigned size)
+{
+    td(q, 0, 1, pid, 0, ep, size, BUF, 0);
+    for (unsigned i = 0; i < 300 && (i == 0 || td_status(q, 0) & ACTIVE); i++) {
+        run(q, 3);
+        if (i > 3)
+            g_usleep(10000);
+    }
+    return td_status(q, 0);
+}
+
+static unsigned command(QTest *q, unsigned length, bool in, const uint8_t *cdb, unsigned n)
+{
+    uint8_t cbw[31] = { 0x55, 0x53, 0x42, 0x43, 1, 2, 3, 4, length, length >> 8, length >> 16, 0, in ? 0x80 : 0, 0, n };
+
+    memcpy(cbw + 15, cdb, n);
+    qtest_memwrite(q, BUF, cbw, sizeof cbw);
+    return bulk(q, OUT, 2, sizeof cbw);
+}
+
+static void check_status(QTest *q, unsigned status, unsigned residue, const char *what)
+{
+    const unsigned st = bulk(q, IN, 1, 13);
+
+    tap_ok((st & (ACTIVE | STALLED | 0x7ff)) == 12 && qtest_readl(q, BUF) == SIG_CSW && qtest_readl(q, BUF + 4) == 0x04030201 &&
+           qtest_readl(q, BUF + 8) == residue && qtest_readb(q, BUF + 12) == status, "%s", what);
+}
+
+static QTest *start_storage(void)
+{
+    g_autofree char *path = g_strdup_printf("%s/disk", test_dir());
+    g_autofree char *args = g_strdup_printf("-drive if=none,id=d,format=raw,file=%s -device usb-storage,drive=d,id=s", path);
+    g_autofree uint8_t *image = g_malloc(1 << 20);
+    QTest *q;
+
+    for (unsigned i = 0; i < 1 << 20; i++)
+        image[i] = i / 512;
+    g_file_set_contents(path, (char *)image, 1 << 20, NULL);
+    q = start(args);
+    port_on(q, PORT1);
+    return q;
+}
+
+static void test_storage(void)
+{
+    static const uint8_t ready[6] = { 0 }, read10[10] = { 0x28, 0, 0, 0, 0, 7, 0, 0, 1, 0 }, write10[10] = { 0x2a, 0, 0, 0, 0, 9, 0, 0, 1, 0 };
+    QTest *q = start_storage();
+    uint8_t data[64];
+
+    check_eq(bulk(q, IN, 1, 13) & STALLED, STALLED);
+    check_eq(command(q, 0, true, ready, 6) & (ACTIVE | STALLED), 0);
+    check_status(q, 1, 0, "unit attention after power-on");
+    command(q, 0, true, ready, 6);
+    check_status(q, 0, 0, "then it is ready");
+    command(q, 512, true, read10, 10);
+    for (unsigned i = 0; i < 8; i++)
+        bulk(q, IN, 1, 64);
+    tap_eq(qtest_readb(q, BUF + 63), 7, "READ (10)");
+    check_status(q, 0, 0, "and its status");
+    command(q, 512, false, write10, 10);
+    memset(data, 0xa5, sizeof data);
+    for (unsigned i = 0; i < 8; i++) {
+        qtest_memwrite(q, BUF, data, sizeof data);
+        bulk(q, OUT, 2, 64);
+    }
+    check_status(q, 0, 0, "WRITE (10)");
+    command(q, 128, true, read10, 10);
+    bulk(q, IN, 1, 64);
+    bulk(q, IN, 1, 64);
+    check_status(q, 0, 0, "a host that wants less than there is");
+    command(q, 1024, true, read10, 10);
+    for (unsigned i = 0; i < 16; i++)
+        bulk(q, IN, 1, 64);
+    check_status(q, 0, 512, "a host that wants more: the residue says so");
+    command(q, 64, false, read10, 10);
+    bulk(q, OUT, 2, 64);
+    check_status(q, 1, 64, "data the wrong way");
+    command(q, 512, true, read10, 10);
+    bulk(q, IN, 1, 64);
+    check_eq(control(q, 0, 0x21, 0xff, 0, 0, 0, NULL), 0);
+    command(q, 0, true, ready, 6);
+    check_status(q, 0, 0, "a reset in the middle of a transfer");
+    command(q, 512, true, read10, 10);
+    g_free(qtest_qmp(q, "{'execute': 'device_del', 'arguments': {'id': 's'}}"));
+    tap_ok(qtest_qmp_event(q, "DEVICE_DELETED"), "unplugged in the middle of a transfer");
+    td(q, 0, 1, IN, 0, 1, 64, BUF, 0);
+    run(q, 3);
+    tap_eq(td_status(q, 0) & TIMEOUT, TIMEOUT & ~0u, "nobody answers any more");
+    qtest_end(q);
+}
+
 static void test_hotplug(void)
 {
     QTest *q = start("");
@@ -370,5 +466,6 @@ int main(void)
     test_doze();
     test_hub();
     test_hotplug();
+    test_storage();
     return tap_done();
 }

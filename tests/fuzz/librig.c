@@ -25,6 +25,7 @@ static const struct { const char *type, *args; } needs[] = {
     { "ide-hd", "drive=hd%u,bus=ide.0" },
     { "ide-cd", "drive=cd%u,bus=ide.1" },
     { "floppy", "drive=fd%u" },
+    { "usb-storage", "drive=us%u" },
     { "vmgenid", "guid=11223344-5566-7788-99aa-bbccddeeff00" },
 };
 
@@ -144,15 +145,17 @@ static bool present(Machine *m, const DeviceType *t)
 
 static char *command_line(Rig *r)
 {
-    const char *hd = make_file(r, "hd", 1 << 20), *cd = make_file(r, "cd", 1 << 18), *fd = make_file(r, "fd", 1474560);
+    const char *hd = make_file(r, "hd", 1 << 20), *cd = make_file(r, "cd", 1 << 18), *fd = make_file(r, "fd", 1474560),
+        *us = make_file(r, "us", 1 << 20);
     unsigned n = r->number;
 
     return g_strdup_printf("vmemu -M pc -accel qtest -nodefaults -display none -m %u -vga std -usb -rtc "
                            "base=2021-03-04T05:06:07,clock=vm -uuid 01234567-89ab-cdef-0123-456789abcdef "
                            "-chardev null,id=nulla%u -chardev null,id=nullb%u -chardev null,id=nullc%u "
                            "-chardev null,id=nulld%u -drive if=none,id=hd%u,format=raw,file=%s "
-                           "-drive if=none,id=cd%u,format=raw,media=cdrom,file=%s -drive if=none,id=fd%u,format=raw,file=%s",
-                           RIG_RAM >> 20, n, n, n, n, n, hd, n, cd, n, fd);
+                           "-drive if=none,id=cd%u,format=raw,media=cdrom,file=%s -drive if=none,id=fd%u,format=raw,file=%s "
+                           "-drive if=none,id=us%u,format=raw,file=%s",
+                           RIG_RAM >> 20, n, n, n, n, n, hd, n, cd, n, fd, n, us);
 }
 
 Rig *rig_new(unsigned number)
