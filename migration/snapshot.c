@@ -36,11 +36,54 @@ static void free_images(GArray *images)
     g_array_unref(images);
 }
 
+static Image *nth(GArray *images, unsigned i)
+{
+    return &g_array_index(images, Image, i);
+}
+
 static void list_co(void *opaque)
 {
     Image *i = opaque;
 
     i->count = i->node->drv->snapshot_list(i->node, &i->list);
+}
+
+static bool add_image(GArray *images, BlockNode *n, const char *name, GError **err)
+{
+    Image i = { n, name };
+
+    if (!n->drv->snapshot_create || !n->drv->co_vmstate)
+        return error_set(err, "Device '%s' is writable but does not support snapshots", name);
+    aio_run_sync(list_co, &i);
+    g_array_append_val(images, i);
+    return true;
+}
+
+/* The same for nodes by name; the one that has the machine's state comes first. */
+static GArray *find_nodes(const SnapshotSet *set, GError **err)
+{
+    GArray *images = g_array_new(false, true, sizeof(Image));
+    bool ok = set->nodes[0] || error_set(err, "At least one device is required for snapshot");
+    bool found = !set->vmstate;
+
+    for (unsigned i = 0; ok && set->nodes[i]; i++) {
+        BlockNode *n = node_by_name(set->nodes[i]);
+
+        ok = n || error_set(err, "No block device node '%s'", set->nodes[i]);
+        ok = ok && (n->read_only || add_image(images, node_skip_filters(n), set->nodes[i], err));
+        if (ok && !found && !n->read_only && !strcmp(set->nodes[i], set->vmstate)) {
+            Image first = nth(images, images->len - 1)[0];
+
+            g_array_remove_index(images, images->len - 1);
+            g_array_prepend_val(images, first);
+            found = true;
+        }
+    }
+    ok = ok && (found || error_set(err, "vmstate block device '%s' does not exist", set->vmstate));
+    ok = ok && (images->len || error_set(err, "no block device can store vmstate for snapshot"));
+    if (!ok)
+        g_clear_pointer(&images, free_images);
+    return images;
 }
 
 /* The images that a snapshot is of: the first can hold the machine's state. NULL with err. */
@@ -70,11 +113,6 @@ static GArray *find_images(bool strict, GError **err)
         return NULL;
     }
     return images;
-}
-
-static Image *nth(GArray *images, unsigned i)
-{
-    return &g_array_index(images, Image, i);
 }
 
 static const SnapshotInfo *find_in(const Image *i, const char *name)
@@ -198,7 +236,16 @@ static bool may_snapshot(Machine *m, GError **err)
     return !block_is_inactive() || error_set(err, "The images belong to another process since a migration");
 }
 
-bool snapshot_save(Machine *m, const char *name, GError **err)
+static bool is_new(GArray *images, const char *name, GError **err)
+{
+    for (unsigned i = 0; i < images->len; i++)
+        if (find_in(nth(images, i), name))
+            return error_set(err, "Snapshot '%s' already exists in one or more devices", name);
+    return true;
+}
+
+/* set: those nodes, and a name that is new; NULL: all images, and one of the same name is replaced. */
+static bool save(Machine *m, const char *name, const SnapshotSet *set, GError **err)
 {
     RunState was = machine_state(m);
     SnapshotInfo sn = { 0 };
@@ -208,9 +255,13 @@ bool snapshot_save(Machine *m, const char *name, GError **err)
 
     if (!may_snapshot(m, err))
         return false;
-    images = find_images(true, err);
+    images = set ? find_nodes(set, err) : find_images(true, err);
     if (!images)
         return false;
+    if (set && !is_new(images, name, err)) {
+        free_images(images);
+        return false;
+    }
     if (was == RUN_RUNNING)
         machine_stop(m, RUN_SAVE_VM);
     name_it(m, &sn, name);
@@ -224,6 +275,11 @@ bool snapshot_save(Machine *m, const char *name, GError **err)
     if (was == RUN_RUNNING)
         machine_start(m);
     return ok;
+}
+
+bool snapshot_save(Machine *m, const char *name, GError **err)
+{
+    return save(m, name, NULL, err);
 }
 
 /* ---- loadvm ---- */
@@ -266,14 +322,14 @@ static bool load_all(Machine *m, GArray *images, const char *name, GError **err)
     return read_stream(m, nth(images, 0)->node, find_in(nth(images, 0), name)->vm_state_size, err);
 }
 
-bool snapshot_load(Machine *m, const char *name, GError **err)
+static bool load(Machine *m, const char *name, const SnapshotSet *set, GError **err)
 {
     bool was_running = machine_is_running(m), ok;
     GArray *images;
 
     if (!may_snapshot(m, err))
         return false;
-    images = find_images(true, err);
+    images = set ? find_nodes(set, err) : find_images(true, err);
     if (!images)
         return false;
     if (was_running)
@@ -285,16 +341,31 @@ bool snapshot_load(Machine *m, const char *name, GError **err)
     return ok;
 }
 
+bool snapshot_load(Machine *m, const char *name, GError **err)
+{
+    return load(m, name, NULL, err);
+}
+
 /* ---- delvm, info snapshots ---- */
 
-bool snapshot_delete(const char *name, GError **err)
+static bool delete(const char *name, const SnapshotSet *set, GError **err)
 {
-    GArray *images = find_images(true, err);
+    GArray *images = set ? find_nodes(set, err) : find_images(true, err);
     bool ok = images && delete_all(images, name, err);
 
     if (images)
         free_images(images);
     return ok;
+}
+
+bool snapshot_delete(const char *name, GError **err)
+{
+    return delete(name, NULL, err);
+}
+
+bool snapshot_on_nodes(Machine *m, SnapshotVerb what, const char *name, const SnapshotSet *set, GError **err)
+{
+    return what == SNAPSHOT_SAVE ? save(m, name, set, err) : what == SNAPSHOT_LOAD ? load(m, name, set, err) : delete(name, set, err);
 }
 
 static bool is_global(GArray *images, const char *name)

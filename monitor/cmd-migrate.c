@@ -414,6 +414,12 @@ static void hmp_delvm(Monitor *mon, json_t *args)
     print_if(mon, err);
 }
 
+#define SNAPSHOT_JOB(name, what) \
+    static json_t *name(Monitor *mon, json_t *args, GError **err) { snapshot_job(mon_machine, what, args, err); return NULL; }
+SNAPSHOT_JOB(save_job, SNAPSHOT_SAVE)
+SNAPSHOT_JOB(load_job, SNAPSHOT_LOAD)
+SNAPSHOT_JOB(delete_job, SNAPSHOT_DELETE)
+
 static void info_snapshots(Monitor *mon, json_t *args)
 {
     g_autoptr(GString) out = g_string_new(NULL);
@@ -460,6 +466,9 @@ const MonCommand commands_migrate[] = {
     { "savevm", "name:str?", "tag", "save a VM snapshot. If no tag is provided, a new snapshot is created", .print = hmp_savevm },
     { "loadvm", "name:str", "tag", "restore a VM snapshot from its tag", .print = hmp_loadvm },
     { "delvm", "name:str", "tag", "delete a VM snapshot from its tag", .print = hmp_delvm },
+    { .qmp = "snapshot-save", .in = "{job-id:str tag:str vmstate:str devices:[str]}", .run = save_job },
+    { .qmp = "snapshot-load", .in = "{job-id:str tag:str vmstate:str devices:[str]}", .run = load_job },
+    { .qmp = "snapshot-delete", .in = "{job-id:str tag:str devices:[str]}", .run = delete_job },
     { "info snapshots", .params = "", .help = "show the currently saved VM snapshots", .print = info_snapshots },
     { 0 },
 };
