@@ -8,7 +8,7 @@
 static const struct { const char *name; bool have; } caps[CAP_COUNT] = {
     [CAP_XBZRLE] = { "xbzrle", true }, [CAP_RDMA_PIN_ALL] = { "rdma-pin-all" }, [CAP_AUTO_CONVERGE] = { "auto-converge", true },
     [CAP_ZERO_BLOCKS] = { "zero-blocks", true }, [CAP_COMPRESS] = { "compress" }, [CAP_EVENTS] = { "events", true },
-    [CAP_POSTCOPY_RAM] = { "postcopy-ram", true }, [CAP_X_COLO] = { "x-colo" }, [CAP_RELEASE_RAM] = { "release-ram" },
+    [CAP_POSTCOPY_RAM] = { "postcopy-ram", true }, [CAP_X_COLO] = { "x-colo" }, [CAP_RELEASE_RAM] = { "release-ram", true },
     [CAP_BLOCK] = { "block" }, [CAP_RETURN_PATH] = { "return-path", true },
     [CAP_PAUSE_BEFORE_SWITCHOVER] = { "pause-before-switchover", true }, [CAP_MULTIFD] = { "multifd", true },
     [CAP_DIRTY_BITMAPS] = { "dirty-bitmaps" }, [CAP_POSTCOPY_BLOCKTIME] = { "postcopy-blocktime" },

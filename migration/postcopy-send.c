@@ -208,6 +208,8 @@ bool postcopy_open(Channel *c, GError **err)
     put_u64(mig.stream, MIG_PAGE);
     put_u64(mig.stream, MIG_PAGE);
     ram_save_keep_sent(mig.ram);
+    if (migration_cap(CAP_RELEASE_RAM))
+        ram_save_release(mig.ram);
     start_reading(c);
     return true;
 }
@@ -485,6 +487,8 @@ bool postcopy_resume(const char *uri, GError **err)
 
     if (mig.status != MIG_POSTCOPY_PAUSED)
         return error_set(err, "Cannot resume if there is no paused migration");
+    if (migration_cap(CAP_RELEASE_RAM))
+        return error_set(err, "Postcopy recovery cannot work when release-ram capability is set.");
     if (!uri_parse(&u, uri, false, err)) {
         uri_clear(&u);
         return false;

@@ -5,6 +5,7 @@
  * is read: what is written later sets it again.
  */
 #include <string.h>
+#include <sys/mman.h>
 #include "migration/format.h"
 #include "migration/multifd.h"
 #include "migration/populated.h"
@@ -31,6 +32,9 @@ struct RamSave {
     uint64_t page;
     bool all_zeroes, frozen;
     gint64 synced_at;           /* us */
+    bool release, releasing;    /* the source's memory goes when it has been sent; from post-copy's beginning on */
+    Block *gone_of;             /* pages of this run are to go when they have been written */
+    uint64_t gone, gone_pages;
 };
 
 static uint64_t pages_of(const Block *b)
@@ -162,6 +166,11 @@ bool ram_save_check(RamSave *r, GError **err)
     return true;
 }
 
+void ram_save_release(RamSave *r)
+{
+    r->release = true;
+}
+
 void ram_save_over(RamSave *r, MultiSend *m)
 {
     r->multi = m;
@@ -189,8 +198,17 @@ static void begin(MigStream *s, unsigned type)
     put_u32(s, MIG_ID_RAM);
 }
 
+/* With release-ram: what has been sent in post-copy, where the guest is gone, is given back to the host. */
+static void give_back(RamSave *r, MigStream *s)
+{
+    if (r->gone_pages && r->gone_of->ram->fd < 0 && stream_flush(s))
+        madvise(r->gone_of->ram->host + r->gone * MIG_PAGE, r->gone_pages * MIG_PAGE, MADV_DONTNEED);
+    r->gone_pages = 0;
+}
+
 static void end(RamSave *r, MigStream *s)
 {
+    give_back(r, s);
     if (r->multi && !multi_send_sync(r->multi))
         stream_fail(s, "the multifd channels do not go on");
     put_u64(s, RAM_EOS);
@@ -246,6 +264,19 @@ static bool next_page(RamSave *r)
     return false;
 }
 
+static void note_sent(RamSave *r, MigStream *s, Block *b)
+{
+    if (!r->releasing)
+        return;
+    if (r->gone_pages && (r->gone_of != b || r->page != r->gone + r->gone_pages))
+        give_back(r, s);
+    if (!r->gone_pages) {
+        r->gone_of = b;
+        r->gone = r->page;
+    }
+    r->gone_pages++;
+}
+
 static void put_head(Block *b, MigStream *s, uint64_t off, unsigned kind, bool same_block)
 {
     put_u64(s, off | kind | (same_block ? RAM_CONTINUE : 0));
@@ -288,6 +319,8 @@ static bool send_page(RamSave *r, MigStream *s, bool same_block, bool last)
         r->stats.normal_pages++;
         return same_block;
     }
+    if (b->sent)
+        b->sent[r->page / 64] |= 1ul << r->page % 64;
     if (r->xbzrle && r->stats.dirty_syncs > 1 && !zero)
         return send_again(r, s, b, same_block, last) || same_block;
     put_head(b, s, off, zero ? RAM_ZERO : RAM_PAGE, same_block);
@@ -299,9 +332,8 @@ static bool send_page(RamSave *r, MigStream *s, bool same_block, bool last)
     } else {
         put_page(s, host, MIG_PAGE);
         r->stats.normal_pages++;
+        note_sent(r, s, b);
     }
-    if (b->sent)
-        b->sent[r->page / 64] |= 1ul << r->page % 64;
     if (b->where)
         b->where[r->page] = zero ? 0 : stream_bytes(s) - MIG_PAGE;
     return true;
@@ -407,6 +439,7 @@ void ram_save_discards(RamSave *r, MigStream *s)
     enum { MAX = 12 };
     uint64_t runs[MAX][2];
 
+    r->releasing = r->release;
     g_clear_pointer(&r->xbzrle, xbzrle_free);   /* the target forgets what differences would refer to */
     for (unsigned i = 0; i < r->blocks->len; i++) {
         const Block *b = nth(r, i);

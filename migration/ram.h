@@ -33,6 +33,8 @@ const RamStats *ram_save_stats(const RamSave *r);
 void ram_save_setup(RamSave *r, MigStream *s);
 /* Fetches what was written since the last time. */
 void ram_save_sync(RamSave *r);
+/* From post-copy's beginning on memory is given back to the host when it has been sent. */
+void ram_save_release(RamSave *r);
 /* Pages that go again are sent as differences. Before the setup. */
 bool ram_save_differences(RamSave *r, uint64_t cache_size, GError **err);
 /* Pages with something in them go over these channels. Before the setup. */
