@@ -355,12 +355,10 @@ static bool set_end(void *obj, uint64_t v, GError **err)
     return !v || error_set(err, "scsi-disk: more than one command is under way");
 }
 
-static const Field sense_fields[] = { FIELD(ScsiSense, key), FIELD(ScsiSense, asc), FIELD(ScsiSense, ascq), {0} };
-static const StateTable sense_state = { .name = "unit_attention", .fields = sense_fields };
-
 #define D(m, ...) FIELD(ScsiDevice, m, ##__VA_ARGS__)
 static const Field device_fields[] = {
-    HOST(ScsiDevice, dev), STRUCT(ScsiDevice, attention, &sense_state), D(sense_is_ua), D(sense), D(sense_len, .max = SCSI_SENSE_BYTES),
+    HOST(ScsiDevice, dev), D(attention.key, .name = "unit_attention.key"), D(attention.asc, .name = "unit_attention.asc"),
+    D(attention.ascq, .name = "unit_attention.ascq"), D(sense_is_ua), D(sense), D(sense_len, .max = SCSI_SENSE_BYTES),
     VIRTUAL("requests", 1, .get = get_marker, .set = set_marker, .max = 2),
     D(req.cdb, .exists = is_active), D(req.tag, .exists = is_active), D(req.lun, .exists = is_active),
     D(req.sector, .exists = is_active), D(req.sector_count, .exists = is_active),

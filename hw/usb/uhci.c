@@ -251,7 +251,6 @@ static bool loaded(void *obj, int version, GError **err)
         timer_stop(&s->frame_timer);
     else if (!timer_armed(&s->frame_timer))
         timer_arm(&s->frame_timer, s->expire_time);
-    bh_schedule(s->bh);
     return true;
 }
 

@@ -29,11 +29,11 @@ static UsbResult setup(UsbDevice *d, UsbPacket *p)
         return USB_STALL;
     memcpy(d->setup_buf, p->data, sizeof d->setup_buf);
     p->actual = p->size;
-    d->setup_index = 0;
-    d->setup_len = d->setup_buf[6] | d->setup_buf[7] << 8;
+    d->setup_index = d->setup_len = 0;
     d->setup_state = USB_SETUP_IDLE;
-    if (d->setup_len > USB_CONTROL_BYTES)
+    if ((d->setup_buf[6] | d->setup_buf[7] << 8) > USB_CONTROL_BYTES)
         return USB_STALL;
+    d->setup_len = d->setup_buf[6] | d->setup_buf[7] << 8;
     if (d->setup_buf[0] & USB_DIR_IN) {
         if (!carry_out(d, &actual))
             return USB_STALL;
