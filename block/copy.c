@@ -6,7 +6,8 @@
 #include "block/graph-ops.h"
 #include "util/error.h"
 
-CopyResult copy_co(NodeLink *src, NodeLink *dst, int64_t offset, int64_t bytes, void *buf, unsigned write_flags)
+CopyResult copy_co(NodeLink *src, NodeLink *dst, int64_t offset, int64_t bytes, void *buf, unsigned write_flags,
+                   unsigned zero_flags)
 {
     struct iovec iov;
     IoVec v;
@@ -20,7 +21,7 @@ CopyResult copy_co(NodeLink *src, NodeLink *dst, int64_t offset, int64_t bytes, 
             return (CopyResult){ status, true };
         now = CLAMP(now, 1, bytes);
         if (status & STATUS_ZERO) {
-            ret = node_co_zero(dst, offset, now, BLK_MAY_UNMAP);
+            ret = node_co_zero(dst, offset, now, zero_flags);
         } else {
             v = iov_one(&iov, buf, now);
             ret = node_co_read(src, offset, now, &v, 0, 0);
@@ -34,6 +35,36 @@ CopyResult copy_co(NodeLink *src, NodeLink *dst, int64_t offset, int64_t bytes, 
         bytes -= now;
     }
     return (CopyResult){ 0, false };
+}
+
+typedef struct Together { CopyFn *fn; void *opaque; unsigned running; CoQueue end; } Together;
+typedef struct Worker { Together *all; CopyPiece *piece; } Worker;
+
+static void worker_co(void *opaque)
+{
+    Worker *w = opaque;
+
+    w->all->fn(w->all->opaque, w->piece);
+    w->all->running--;
+    co_queue_wake_all(&w->all->end);
+}
+
+void copy_all(CopyFn *fn, void *opaque, CopyPiece *pieces, unsigned n)
+{
+    Together t = { .fn = fn, .opaque = opaque, .running = n };
+    Worker w[COPY_WORKERS];
+
+    g_assert(n <= COPY_WORKERS);
+    if (n == 1) {
+        fn(opaque, pieces);
+        return;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        w[i] = (Worker){ &t, &pieces[i] };
+        coroutine_enter(coroutine_new(worker_co, &w[i]));
+    }
+    while (t.running)
+        co_queue_wait(&t.end);
 }
 
 BlockNode *chain_find(BlockNode *top, const char *name)

@@ -6,8 +6,15 @@
 #define COPY_CHUNK (1024 * 1024)
 
 typedef struct CopyResult { int ret; bool on_read; } CopyResult;
-/* What src reads as (its whole chain) goes to dst; zeroes as such. buf holds bytes. In a coroutine. */
-CopyResult copy_co(NodeLink *src, NodeLink *dst, int64_t offset, int64_t bytes, void *buf, unsigned write_flags);
+/* What src reads as (its whole chain) goes to dst; zeroes as such, with zero_flags. buf holds bytes. In a coroutine. */
+CopyResult copy_co(NodeLink *src, NodeLink *dst, int64_t offset, int64_t bytes, void *buf, unsigned write_flags,
+                   unsigned zero_flags);
+
+/* Several ranges at once: fn is called for each in a coroutine of its own; returns when all have ended. In a coroutine. */
+#define COPY_WORKERS 8
+typedef struct CopyPiece { int64_t offset, bytes; CopyResult result; } CopyPiece;
+typedef void CopyFn(void *opaque, CopyPiece *p);
+void copy_all(CopyFn *fn, void *opaque, CopyPiece *pieces, unsigned n);
 /* The layer below top that `name` stands for: a path, or as a header names it. */
 BlockNode *chain_find(BlockNode *top, const char *name);
 

@@ -36,6 +36,16 @@ void co_wait_quiesced(void)
         co_queue_wait(&outside);
 }
 
+void job_leave_graph(BlockBackend **to, BlockBackend **from, BlockNode **filter)
+{
+    if (*to)
+        blk_unref(g_steal_pointer(to));
+    if (*from)
+        blk_unref(g_steal_pointer(from));
+    if (*filter)
+        filter_remove(g_steal_pointer(filter));
+}
+
 /* ---- finding */
 
 BlockNode *node_next_layer(BlockNode *n)

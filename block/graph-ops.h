@@ -12,6 +12,8 @@ void block_quiesce_begin(void);         /* they nest */
 void block_quiesce_end(void);
 /* For requests that come from outside (clients of an export): waits while the graph is quiesced. In a coroutine. */
 void co_wait_quiesced(void);
+/* Takes what a job has put into the graph out again, as far as it is there: its drives on target and source, its filter. */
+void job_leave_graph(BlockBackend **to, BlockBackend **from, BlockNode **filter);
 
 /* A drive's medium or a node, by either name. */
 BlockNode *block_lookup(const char *device, const char *node_name, GError **err);

@@ -255,6 +255,18 @@ static int read_end(IoSession *s, const Ask *a, int64_t ns)
     return ret;
 }
 
+static int write_and_report(IoSession *s, const Ask *a, int (*fn)(IoCall *), const char *name)
+{
+    int64_t ns;
+    int ret = request(s, a, fn, &ns);
+
+    if (ret < 0)
+        fail(s, name, ret);
+    else if (!a->quiet)
+        io_report(s, "wrote", ns, a->offset, a->bytes, a->bytes, 1, a->machine);
+    return ret;
+}
+
 /* ---- read, write */
 
 static int check_read(IoSession *s, const Ask *a, char **argv)
@@ -327,7 +339,6 @@ static int fill_from(const Ask *a)
 
 int io_write(IoSession *s, int argc, char **argv)
 {
-    int64_t ns;
     Ask a;
     int ret = take_options(s, &a, argc, argv, "bcCfnpP:qs:uz", false);
 
@@ -343,13 +354,8 @@ int io_write(IoSession *s, int argc, char **argv)
         a.buf = buffer(s, a.bytes, a.pattern == NO_PATTERN ? 0xcd : a.pattern);
     if (a.source)
         ret = fill_from(&a);
-    if (ret > 0) {
-        ret = request(s, &a, a.vmstate ? vmstate_write : a.zero ? zero_now : write_now, &ns);
-        if (ret < 0)
-            fail(s, "write", ret);
-        else if (!a.quiet)
-            io_report(s, "wrote", ns, a.offset, a.bytes, a.bytes, 1, a.machine);
-    }
+    if (ret > 0)
+        ret = write_and_report(s, &a, a.vmstate ? vmstate_write : a.zero ? zero_now : write_now, "write");
     ask_free(s, &a);
     return ret;
 }
@@ -372,19 +378,13 @@ int io_readv(IoSession *s, int argc, char **argv)
 
 int io_writev(IoSession *s, int argc, char **argv)
 {
-    int64_t ns;
     Ask a;
     int ret = take_options(s, &a, argc, argv, "CfqP:", false);
 
     if (ret > 0)
         ret = take_pieces(s, &a, argc, argv, a.pattern == NO_PATTERN ? 0xcd : a.pattern);
-    if (ret > 0) {
-        ret = request(s, &a, write_now, &ns);
-        if (ret < 0)
-            fail(s, "writev", ret);
-        else if (!a.quiet)
-            io_report(s, "wrote", ns, a.offset, a.bytes, a.bytes, 1, a.machine);
-    }
+    if (ret > 0)
+        ret = write_and_report(s, &a, write_now, "writev");
     ask_free(s, &a);
     return ret;
 }

@@ -97,7 +97,7 @@ static void untrack(BlockNode *n, TrackedRequest *t)
     n->in_flight--;
 }
 
-/* ---- reading */
+/* ---- checks */
 
 static int check(BlockNode *n, int64_t offset, int64_t bytes)
 {
@@ -107,6 +107,23 @@ static int check(BlockNode *n, int64_t offset, int64_t bytes)
         return -EIO;
     return 0;
 }
+
+/* The same for what changes data. 1: go on; 0: there is nothing to do. */
+static int check_write(BlockNode *n, int64_t offset, int64_t bytes)
+{
+    int ret = check(n, offset, bytes);
+
+    if (ret < 0 || !bytes)
+        return ret;
+    return n->read_only ? -EPERM : 1;
+}
+
+static bool beyond_end(const NodeLink *l, int64_t offset, int64_t bytes)
+{
+    return offset + bytes > l->node->length && !(l->perm & PERM_RESIZE);
+}
+
+/* ---- reading */
 
 /* Down to the driver, in pieces that it takes. */
 static int driver_read(BlockNode *n, int64_t offset, int64_t bytes, const IoVec *v, size_t vo, unsigned flags)
@@ -307,14 +324,10 @@ int node_co_write(NodeLink *l, int64_t offset, int64_t bytes, const IoVec *v, si
     uint32_t align = n->limits.request_align;
     bool partial = (offset | bytes) & (align - 1);
     TrackedRequest t;
-    int ret = check(n, offset, bytes);
+    int ret = check_write(n, offset, bytes);
 
-    if (ret < 0 || !bytes)
-        return ret;
-    if (n->read_only)
-        return -EPERM;
-    if (offset + bytes > n->length && !(l->perm & PERM_RESIZE))
-        return -EIO;
+    if (ret <= 0 || beyond_end(l, offset, bytes))
+        return ret <= 0 ? ret : -EIO;
     if (n->write_threshold && (uint64_t)(offset + bytes) > n->write_threshold)
         over_threshold(n, offset + bytes);
     track(n, &t, offset, bytes, partial || (flags & REQ_SERIALISE), align);
@@ -412,14 +425,10 @@ int node_co_zero(NodeLink *l, int64_t offset, int64_t bytes, unsigned flags)
 {
     BlockNode *n = l->node;
     TrackedRequest t;
-    int ret = check(n, offset, bytes);
+    int ret = check_write(n, offset, bytes);
 
-    if (ret < 0 || !bytes)
-        return ret;
-    if (n->read_only)
-        return -EPERM;
-    if (offset + bytes > n->length && !(l->perm & PERM_RESIZE))
-        return -EIO;
+    if (ret <= 0 || beyond_end(l, offset, bytes))
+        return ret <= 0 ? ret : -EIO;
     track(n, &t, offset, bytes, true, MAX(n->limits.request_align, 1));
     ret = co_zero_tracked(n, offset, bytes, flags);
     if (ret == 0)
@@ -434,12 +443,10 @@ int node_co_discard(NodeLink *l, int64_t offset, int64_t bytes)
     int64_t align = MAX(n->limits.discard_align, n->limits.request_align);
     int64_t end;
     TrackedRequest t;
-    int ret = check(n, offset, bytes);
+    int ret = check_write(n, offset, bytes);
 
-    if (ret < 0 || !bytes)
+    if (ret <= 0)
         return ret;
-    if (n->read_only)
-        return -EPERM;
     if (!(n->flags & OPEN_UNMAP) || !n->drv->co_discard)
         return 0;
     /* only whole blocks; but the image's last one may be short */
@@ -449,6 +456,7 @@ int node_co_discard(NodeLink *l, int64_t offset, int64_t bytes)
     offset = (offset + align - 1) & ~(align - 1);
     if (offset >= end)
         return 0;
+    ret = 0;
     track(n, &t, offset, end - offset, true, n->limits.request_align);
     while (offset < end && ret == 0) {
         int64_t now = MIN(end - offset, BLK_MAX_REQUEST & ~(align - 1));
@@ -512,12 +520,10 @@ int node_co_copy_up(NodeLink *l, int64_t offset, int64_t bytes, void *buf)
     struct iovec iov;
     IoVec v = iov_one(&iov, buf, bytes);
     TrackedRequest t;
-    int ret = check(n, offset, bytes);
+    int ret = check_write(n, offset, bytes);
 
-    if (ret < 0 || !bytes)
+    if (ret <= 0)
         return ret;
-    if (n->read_only)
-        return -EPERM;
     track(n, &t, offset, bytes, true, MAX(n->limits.zero_align, n->limits.request_align));
     ret = (offset | bytes) & (n->limits.request_align - 1) ? read_unaligned(n, offset, bytes, &v, 0, 0)
                                                            : read_aligned(n, offset, bytes, &v, 0, 0);

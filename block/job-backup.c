@@ -3,6 +3,7 @@
  * guest's write goes on (the write waits for that); the job copies the rest.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include "block/bitmap.h"
@@ -27,6 +28,8 @@ typedef struct BackupJob {
     DirtyBitmap *bitmap;
     BitmapMode mode;
     uint8_t *saved;                     /* what the bitmap said at the start */
+    unsigned workers;                   /* pieces that are copied at once */
+    int64_t chunk;                      /* bytes of one */
     bool compress, target_was_read_only;
 } BackupJob;
 
@@ -55,7 +58,8 @@ static CopyResult copy_now(BackupJob *s, int64_t offset, int64_t bytes)
     s->in_flight = &f;
     bits_change(&s->todo, offset, bytes, false);
     if (buf)
-        r = copy_co(blk_root(s->from), blk_root(s->to), offset, bytes, buf, s->compress ? REQ_WRITE_COMPRESSED : 0);
+        r = copy_co(blk_root(s->from), blk_root(s->to), offset, bytes, buf, s->compress ? REQ_WRITE_COMPRESSED : 0,
+                    BLK_MAY_UNMAP);
     free(buf);
     if (r.ret < 0)
         bits_change(&s->todo, offset, bytes, true);
@@ -121,26 +125,51 @@ static int only_top(BackupJob *s)
     return 0;
 }
 
+static void copy_piece(void *opaque, CopyPiece *p)
+{
+    p->result = copy_now(opaque, p->offset, p->bytes);
+}
+
+/* The next few pieces at once; *at: where the search goes on. 1: nothing is left to be done. */
+static int copy_some(BackupJob *s, int64_t *at, int64_t *copied)
+{
+    CopyPiece p[COPY_WORKERS];
+    unsigned n = 0, max = s->j.speed ? 1 : s->workers;
+    int ret = 0;
+
+    *copied = 0;
+    while (n < max && bits_next(&s->todo, at, s->chunk, &p[n].offset, &p[n].bytes)) {
+        bits_change(&s->todo, p[n].offset, p[n].bytes, false);
+        *copied += p[n++].bytes;
+    }
+    if (!n)
+        return 1;
+    copy_all(copy_piece, s, p, n);
+    for (unsigned i = 0; i < n; i++) {
+        CopyResult r = p[i].result;
+
+        if (r.ret < 0 && ret == 0 &&
+            job_co_error(&s->j, r.on_read, r.on_read ? s->j.on_source : s->j.on_target, -r.ret) == BLK_ERR_REPORT)
+            ret = r.ret;
+    }
+    return ret;
+}
+
 static int backup_run(Job *j, GError **err)
 {
     BackupJob *s = (BackupJob *)j;
-    int64_t at = 0, offset, bytes;
+    int64_t at = 0, copied;
     int ret = s->sync == BACKUP_TOP ? only_top(s) : 0;
 
     while (ret == 0 && s->sync == BACKUP_NONE)
         ret = job_co_wait(j) ? -ECANCELED : 0;
-    while (ret == 0 && bits_next(&s->todo, &at, COPY_CHUNK, &offset, &bytes)) {
-        CopyResult r = copy_now(s, offset, bytes);
-
-        if (r.ret < 0) {
-            BlkOnError what = job_co_error(j, r.on_read, r.on_read ? j->on_source : j->on_target, -r.ret);
-
-            if (what == BLK_ERR_REPORT)
-                ret = r.ret;
-        }
-        if (ret == 0 && job_co_pace(j, bytes))
+    while (ret == 0) {
+        ret = copy_some(s, &at, &copied);
+        if (ret == 0 && job_co_pace(j, copied))
             ret = -ECANCELED;
     }
+    if (ret == 1)
+        ret = 0;
     /* a guest's write may still be copying */
     if (ret == 0)
         wait_for(s, 0, INT64_MAX);
@@ -218,6 +247,7 @@ typedef struct BackupArgs {
     DirtyBitmap *bitmap;
     BitmapMode mode;
     bool compress;
+    int64_t max_workers, max_chunk;     /* of x-perf; chunk 0: no limit */
     const char *filter_name;
     JobArgs job;
 } BackupArgs;
@@ -261,6 +291,19 @@ static bool take_bitmap(BackupArgs *b, json_t *args, bool incremental, const cha
     return true;
 }
 
+static bool take_perf(BackupArgs *b, json_t *perf, GError **err)
+{
+    json_t *workers = json_object_get(perf, "max-workers");
+
+    b->max_workers = workers ? json_integer_value(workers) : 64;
+    b->max_chunk = json_integer_value(json_object_get(perf, "max-chunk"));
+    if (b->max_workers < 1 || b->max_workers > INT32_MAX)
+        return error_set(err, "max-workers must be between 1 and %d", INT32_MAX);
+    if (b->max_chunk < 0)
+        return error_set(err, "max-chunk must be zero (which means no limit) or positive");
+    return true;
+}
+
 static bool take_args(BackupArgs *b, json_t *args, JobTxn *txn, GError **err)
 {
     static const char *const syncs[] = { "full", "top", "none", "bitmap", NULL };
@@ -269,7 +312,8 @@ static bool take_args(BackupArgs *b, json_t *args, JobTxn *txn, GError **err)
 
     b->at = block_lookup(device, device, err);
     b->source = node_skip_filters(b->at);
-    if (!b->at || !job_args_from_json(&b->job, args, err) || !node_not_busy(b->source, err))
+    if (!b->at || !job_args_from_json(&b->job, args, err) || !node_not_busy(b->source, err) ||
+        !take_perf(b, json_object_get(args, "x-perf"), err))
         return false;
     b->job.txn = txn;
     b->sync = incremental ? BACKUP_BITMAP : (BackupSync)enum_of(sync, syncs);
@@ -306,6 +350,11 @@ static bool build(BackupJob *s, BackupArgs *b, GError **err)
         b->target->drv->info(b->target, &info);
     if (!bits_init(&s->todo, node_length(b->source), __builtin_ctz(MAX(info.cluster_size, 65536)), err))
         return false;
+    if (b->max_chunk && b->max_chunk < INT64_C(1) << s->todo.shift)
+        return error_set(err, "Required max-chunk (%" PRId64 ") is less than backup cluster size (%" PRId64 ")", b->max_chunk,
+                         INT64_C(1) << s->todo.shift);
+    s->chunk = b->max_chunk ? MIN(b->max_chunk, COPY_CHUNK) : COPY_CHUNK;
+    s->workers = MIN(b->max_workers, COPY_WORKERS);
     if (b->target->read_only) {
         if (!node_reopen(b->target, true, err))
             return false;

@@ -40,7 +40,7 @@ static int commit_run(Job *j, GError **err)
         r.on_read = true;
         copy = r.ret > 0;
         if (copy)
-            r = copy_co(blk_root(s->from), blk_root(s->to), offset, n, buf, 0);
+            r = copy_co(blk_root(s->from), blk_root(s->to), offset, n, buf, 0, BLK_MAY_UNMAP);
         if (r.ret < 0) {
             BlkOnError what = job_co_error(j, r.on_read, j->on_source, -r.ret);
 
@@ -60,17 +60,6 @@ static int commit_run(Job *j, GError **err)
     return ret < 0 ? ret : node_co_flush(s->base);
 }
 
-/* The graph as it was. */
-static void take_apart(CommitJob *s)
-{
-    if (s->to)
-        blk_unref(g_steal_pointer(&s->to));
-    if (s->from)
-        blk_unref(g_steal_pointer(&s->from));
-    if (s->filter)
-        filter_remove(g_steal_pointer(&s->filter));
-}
-
 /* The nodes that top backs; they are few. */
 static GPtrArray *overlays_of(BlockNode *top)
 {
@@ -87,7 +76,7 @@ static int commit_prepare(Job *j, GError **err)
     CommitJob *s = (CommitJob *)j;
     g_autoptr(GPtrArray) over = NULL;
 
-    take_apart(s);
+    job_leave_graph(&s->to, &s->from, &s->filter);
     over = overlays_of(s->top);
     for (unsigned i = 0; i < over->len; i++) {
         BlockNode *o = g_ptr_array_index(over, i);
@@ -103,7 +92,7 @@ static void commit_clean(Job *j)
 {
     CommitJob *s = (CommitJob *)j;
 
-    take_apart(s);
+    job_leave_graph(&s->to, &s->from, &s->filter);
     if (s->base_was_read_only)
         node_reopen(s->base, false, NULL);
     g_free(s->backing_file);

@@ -28,6 +28,8 @@ typedef struct MirrorJob {
     int64_t at;                         /* granule where the search goes on */
     Active *active;
     char *replaces;
+    int64_t chunk;                      /* bytes of a piece */
+    unsigned workers;                   /* pieces that are copied at once */
     bool should_complete, waiting, target_was_read_only;
     int target_error;                   /* of a guest's write, in write-blocking mode */
 } MirrorJob;
@@ -83,11 +85,17 @@ static int before_write(void *opaque, int64_t offset, int64_t bytes)
     return 0;
 }
 
+static unsigned zero_flags(const MirrorJob *s)
+{
+    return s->m.keep_space ? 0 : BLK_MAY_UNMAP;
+}
+
 static void write_target(MirrorJob *s, int64_t offset, int64_t bytes, const IoVec *v, size_t vo)
 {
     int64_t granule = INT64_C(1) << s->dirty.shift, from = (offset + granule - 1) & ~(granule - 1),
             to = (offset + bytes) & ~(granule - 1);
-    int ret = v ? node_co_write(blk_root(s->to), offset, bytes, v, vo, 0) : node_co_zero(blk_root(s->to), offset, bytes, BLK_MAY_UNMAP);
+    int ret = v ? node_co_write(blk_root(s->to), offset, bytes, v, vo, 0)
+                : node_co_zero(blk_root(s->to), offset, bytes, zero_flags(s));
 
     if (ret < 0) {
         mark(s, offset, bytes);
@@ -126,21 +134,44 @@ static void progress(MirrorJob *s)
     s->j.total = s->j.done + MIN(s->dirty.set << s->dirty.shift, s->dirty.length);
 }
 
-/* Copies the next marked piece; 1: nothing is marked. */
-static int copy_next(MirrorJob *s, void *buf, int64_t *copied, CopyResult *r)
+/* A piece that is no longer marked. */
+static void copy_piece(void *opaque, CopyPiece *p)
 {
-    int64_t offset, bytes;
+    MirrorJob *s = opaque;
+    void *buf = block_try_memalign(p->bytes);
     Active a;
 
-    if (!bits_next(&s->dirty, &s->at, COPY_CHUNK, &offset, &bytes))
-        return 1;
-    active_begin(s, &a, offset, bytes);
-    bits_change(&s->dirty, offset, bytes, false);
-    *r = copy_co(blk_root(s->from), blk_root(s->to), offset, bytes, buf, 0);
-    if (r->ret < 0)
-        bits_change(&s->dirty, offset, bytes, true);
+    p->result = (CopyResult){ -ENOMEM, true };
+    active_begin(s, &a, p->offset, p->bytes);
+    if (buf)
+        p->result = copy_co(blk_root(s->from), blk_root(s->to), p->offset, p->bytes, buf, 0, zero_flags(s));
+    if (p->result.ret < 0)
+        bits_change(&s->dirty, p->offset, p->bytes, true);
     active_end(s, &a);
-    *copied = bytes;
+    free(buf);
+}
+
+/* Copies the next marked pieces, at most max of them; *r: the first error. 1: nothing is marked. */
+static int copy_some(MirrorJob *s, unsigned max, int64_t *copied, CopyResult *r)
+{
+    CopyPiece p[COPY_WORKERS];
+    unsigned n = 0;
+
+    *copied = 0;
+    *r = (CopyResult){ 0, false };
+    while (n < max && bits_next(&s->dirty, &s->at, s->chunk, &p[n].offset, &p[n].bytes)) {
+        bits_change(&s->dirty, p[n].offset, p[n].bytes, false);
+        n++;
+    }
+    if (!n)
+        return 1;
+    copy_all(copy_piece, s, p, n);
+    for (unsigned i = 0; i < n; i++) {
+        if (p[i].result.ret == 0)
+            *copied += p[i].bytes;
+        else if (r->ret == 0)
+            *r = p[i].result;
+    }
     return r->ret;
 }
 
@@ -214,8 +245,7 @@ static int resize_target(MirrorJob *s, GError **err)
 static int mirror_run(Job *j, GError **err)
 {
     MirrorJob *s = (MirrorJob *)j;
-    void *buf = block_try_memalign(COPY_CHUNK + (1 << s->dirty.shift));
-    int ret = buf ? resize_target(s, err) : -ENOMEM;
+    int ret = resize_target(s, err);
 
     if (ret == 0)
         ret = mark_all(s);
@@ -229,7 +259,7 @@ static int mirror_run(Job *j, GError **err)
             ret = 0;
             break;
         }
-        ret = copy_next(s, buf, &bytes, &r);
+        ret = copy_some(s, j->speed ? 1 : s->workers, &bytes, &r);
         if (ret == 1) {
             ret = in_step(s);
             if (ret == 0)
@@ -244,14 +274,12 @@ static int mirror_run(Job *j, GError **err)
             BlkOnError what = job_co_error(j, r.on_read, r.on_read ? j->on_source : j->on_target, -r.ret);
 
             ret = what == BLK_ERR_REPORT ? r.ret : 0;
-        } else {
-            j->done += bytes;
         }
+        j->done += bytes;
         progress(s);
         if (ret >= 0 && job_co_pace(j, bytes))
             ret = -ECANCELED;
     }
-    free(buf);
     return ret;
 }
 
@@ -263,26 +291,14 @@ static void rest_co(void *opaque)
 {
     Rest *r = opaque;
     MirrorJob *s = r->s;
-    void *buf = block_try_memalign(COPY_CHUNK + (1 << s->dirty.shift));
     int64_t bytes;
-    CopyResult c = { 0 };
+    CopyResult c;
 
-    r->ret = buf ? 0 : -ENOMEM;
+    r->ret = 0;
     while (r->ret == 0)
-        r->ret = copy_next(s, buf, &bytes, &c);
-    free(buf);
+        r->ret = copy_some(s, s->workers, &bytes, &c);
     if (r->ret == 1)
         r->ret = node_co_flush(s->m.target);
-}
-
-static void take_apart(MirrorJob *s)
-{
-    if (s->to)
-        blk_unref(g_steal_pointer(&s->to));
-    if (s->from)
-        blk_unref(g_steal_pointer(&s->from));
-    if (s->filter)
-        filter_remove(g_steal_pointer(&s->filter));
 }
 
 static bool pivot(MirrorJob *s, GError **err)
@@ -309,7 +325,7 @@ static int mirror_prepare(Job *j, GError **err)
     aio_run_sync(rest_co, &r);
     if (r.ret < 0)
         return r.ret;
-    take_apart(s);
+    job_leave_graph(&s->to, &s->from, &s->filter);
     if (!s->should_complete || j->cancelled)
         return 0;
     if (!pivot(s, err))
@@ -322,7 +338,7 @@ static void mirror_clean(Job *j)
 {
     MirrorJob *s = (MirrorJob *)j;
 
-    take_apart(s);
+    job_leave_graph(&s->to, &s->from, &s->filter);
     if (s->target_was_read_only)
         node_reopen(s->m.target, false, NULL);
     bits_free(&s->dirty);
@@ -365,6 +381,8 @@ static bool build(MirrorJob *s, BlockNode *at, const char *filter_name, GError *
         shift = __builtin_ctz(info.cluster_size);
     if (!bits_init(&s->dirty, node_length(s->m.source), shift, err))
         return false;
+    s->chunk = MIN(s->m.buf_size, COPY_CHUNK);
+    s->workers = CLAMP(s->m.buf_size / MAX(s->chunk, INT64_C(1) << shift), 1, COPY_WORKERS);
     s->filter = filter_insert(&driver_mirror_top, at, filter_name, err);
     if (!s->filter)
         return false;
@@ -410,7 +428,7 @@ bool mirror_start(const JobArgs *a, const MirrorSetup *m, BlockNode *at, const c
 bool mirror_start_commit(const JobArgs *a, BlockNode *top, BlockNode *base, const char *filter_name, GError **err)
 {
     MirrorSetup m = { .source = node_skip_filters(top), .target = base, .base = base, .sync = MIRROR_TOP, .is_commit = true,
-                      .granularity = mirror_granularity(base) };
+                      .granularity = mirror_granularity(base), .buf_size = MIRROR_BUF_SIZE };
     JobArgs args = *a;
 
     args.on_target = a->on_source;

@@ -11,8 +11,11 @@ typedef struct MirrorSetup {
     bool zero_target;                   /* it may hold anything */
     bool source_chain;                  /* when it takes over, it gets the source's backing chain */
     bool open_backing;                  /* or opens what its header names */
+    bool keep_space;                    /* unmap=off: zeroes are written such that they take space */
     uint32_t granularity;
+    int64_t buf_size;                   /* of what is copied at a time */
 } MirrorSetup;
+#define MIRROR_BUF_SIZE (4 * 1024 * 1024)
 
 uint32_t mirror_granularity(BlockNode *target);
 /* at: the node, source or a filter above it, that the mirror's filter goes over. */

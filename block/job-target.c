@@ -72,6 +72,12 @@ static bool take_common(MirrorSetup *m, json_t *args, GError **err)
     m->sync = !strcmp(sync, "full") ? MIRROR_FULL : !strcmp(sync, "top") ? MIRROR_TOP : MIRROR_NONE;
     m->write_blocking = mode && !strcmp(mode, "write-blocking");
     m->granularity = granularity;
+    m->keep_space = json_is_false(json_object_get(args, "unmap"));
+    m->buf_size = json_integer_value(json_object_get(args, "buf-size"));
+    if (m->buf_size < 0)
+        return error_set(err, "Invalid parameter 'buf-size'");
+    if (!m->buf_size)
+        m->buf_size = MIRROR_BUF_SIZE;
     if (replaces) {
         r = block_lookup(NULL, replaces, err);
         if (!r)

@@ -188,7 +188,7 @@ static void commit_co(void *opaque)
     for (int64_t o = 0; o < len && c->ret >= 0; o += MAX(n, 1)) {
         c->ret = node_co_allocated_above(c->top, c->base, false, o, MIN(len - o, COPY_CHUNK), &n);
         if (c->ret > 0)
-            c->ret = copy_co(blk_root(c->from), blk_root(c->to), o, n, buf, 0).ret;
+            c->ret = copy_co(blk_root(c->from), blk_root(c->to), o, n, buf, 0, BLK_MAY_UNMAP).ret;
     }
     free(buf);
     if (c->ret >= 0)
