@@ -248,6 +248,7 @@ typedef struct BackupArgs {
     BitmapMode mode;
     bool compress;
     int64_t max_workers, max_chunk;     /* of x-perf; chunk 0: no limit */
+    int64_t cluster;                    /* what is copied at the least */
     const char *filter_name;
     JobArgs job;
 } BackupArgs;
@@ -344,15 +345,9 @@ static bool take_old_bits(BackupJob *s, GError **err)
 static bool build(BackupJob *s, BackupArgs *b, GError **err)
 {
     FilterHooks hooks = { .before = before_write, .opaque = s };
-    NodeInfo info = { .cluster_size = 65536 };
 
-    if (b->target->drv->info)
-        b->target->drv->info(b->target, &info);
-    if (!bits_init(&s->todo, node_length(b->source), __builtin_ctz(MAX(info.cluster_size, 65536)), err))
+    if (!bits_init(&s->todo, node_length(b->source), __builtin_ctzll(b->cluster), err))
         return false;
-    if (b->max_chunk && b->max_chunk < INT64_C(1) << s->todo.shift)
-        return error_set(err, "Required max-chunk (%" PRId64 ") is less than backup cluster size (%" PRId64 ")", b->max_chunk,
-                         INT64_C(1) << s->todo.shift);
     s->chunk = b->max_chunk ? MIN(b->max_chunk, COPY_CHUNK) : COPY_CHUNK;
     s->workers = MIN(b->max_workers, COPY_WORKERS);
     if (b->target->read_only) {
@@ -375,6 +370,17 @@ static bool build(BackupJob *s, BackupArgs *b, GError **err)
     return true;
 }
 
+static bool choose_cluster(BackupArgs *b, GError **err)
+{
+    NodeInfo info = { .cluster_size = 65536 };
+
+    if (b->target->drv->info)
+        b->target->drv->info(b->target, &info);
+    b->cluster = MAX(info.cluster_size, 65536);
+    return !b->max_chunk || b->max_chunk >= b->cluster ||
+        error_set(err, "Required max-chunk (%" PRId64 ") is less than backup cluster size (%" PRId64 ")", b->max_chunk, b->cluster);
+}
+
 /* The job is made and sees writes, but is not started yet. */
 static Job *make_job(BackupArgs *b, GError **err)
 {
@@ -394,6 +400,8 @@ static Job *make_job(BackupArgs *b, GError **err)
         error_set(err, "Compression is not supported for this drive %s", node_user_name(b->target));
         return NULL;
     }
+    if (!choose_cluster(b, err))
+        return NULL;
     block_quiesce_begin();
     s = (BackupJob *)job_new(&backup_driver, &b->job, b->source, err);
     if (s) {
