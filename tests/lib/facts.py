@@ -44,7 +44,12 @@ def acpi(text):
     return [l for l in text.splitlines() if not l.endswith("/DSDT")]
 
 
-VIEWS = {"interrupts": interrupts, "cpuinfo": cpuinfo, "iomem": iomem, "acpi": acpi}
+def devices(text):
+    """The input devices in the order of their names: drivers find them in any order, and number them so."""
+    return "\n\n".join(sorted(re.sub(r"\b(input|event|mouse)\d+", r"\1", text.strip()).split("\n\n"))).splitlines()
+
+
+VIEWS = {"interrupts": interrupts, "cpuinfo": cpuinfo, "iomem": iomem, "acpi": acpi, "input": devices}
 
 
 # What stock QEMU has and vmemu does not (docs/differences.md).
