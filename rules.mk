@@ -98,14 +98,16 @@ $(FUZZERS): %: %.o tests/fuzz/librig.o libvmemu.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDALL) -rdynamic -o $@ $< tests/fuzz/librig.o libvmemu.a $(LIBS)
 
-# Guests for the tests: NAME.S becomes tests/guest/NAME.bin, a flat image (see tests/guest/README).
+# Guests for the tests: NAME.S, with NAME.c where there is one, becomes tests/guest/NAME.bin, a flat image (see tests/guest/README).
+GUEST_CFLAGS := -m32 -march=i386 -Os -std=gnu11 -Wall -Wextra -ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables
 GUESTS := $(patsubst $(SRC)/%.S,%.bin,$(wildcard $(SRC)/tests/guest/*.S))
 guests: $(GUESTS)
-tests/guest/%.bin: tests/guest/%.S $(wildcard $(SRC)/tests/guest/*.inc) $(wildcard $(SRC)/tests/guest/*.ld)
+tests/guest/%.bin: tests/guest/%.S $(wildcard $(SRC)/tests/guest/*.c) $(wildcard $(SRC)/tests/guest/*.inc) $(wildcard $(SRC)/tests/guest/*.ld)
 	@mkdir -p $(@D)
 	$(call say,AS,$<)
 	$(Q)gcc -m32 -c -I$(SRC)/tests/guest -x assembler-with-cpp $< -o $(@:.bin=.o)
-	$(Q)ld -m elf_i386 --no-warn-rwx-segments -T $(SRC)/tests/guest/$(shell grep -qs 'LINK: boot' $< && echo boot.ld || echo bios.ld) $(@:.bin=.o) -o $(@:.bin=.elf)
+	$(Q)! [ -e $(<:.S=.c) ] || gcc $(GUEST_CFLAGS) -c $(<:.S=.c) -o $(@:.bin=-c.o)
+	$(Q)ld -m elf_i386 --no-warn-rwx-segments -T $(SRC)/tests/guest/$(shell grep -qs 'LINK: boot' $< && echo boot.ld || echo bios.ld) $(@:.bin=.o) $$([ ! -e $(<:.S=.c) ] || echo $(@:.bin=-c.o)) -o $(@:.bin=.elf)
 	$(Q)objcopy -O binary $(@:.bin=.elf) $@
 
 check: all tests

@@ -23,17 +23,22 @@ static HubPort *port_at(unsigned i)
     return port_of(g_ptr_array_index(net_clients, i));
 }
 
+/* When one of the others can; a hub without others takes all and drops it. */
 static bool hub_can_receive(NetClient *c)
 {
     const HubPort *from = port_of(c);
+    bool alone = true;
 
     for (unsigned i = 0; i < net_clients->len; i++) {
         HubPort *p = port_at(i);
 
-        if (p && p != from && p->hub == from->hub && net_can_send(&p->client))
+        if (!p || p == from || p->hub != from->hub)
+            continue;
+        if (net_can_send(&p->client))
             return true;
+        alone = false;
     }
-    return false;
+    return alone;
 }
 
 static bool hub_receive(NetClient *c, const struct iovec *iov, unsigned n, size_t size)

@@ -192,6 +192,17 @@ bool net_send_buf(NetClient *from, const void *buf, size_t size)
     return net_send(from, &iov, 1);
 }
 
+bool net_send_padded(NetClient *from, const void *buf, size_t size)
+{
+    uint8_t padded[NET_MIN_PACKET];
+
+    if (size >= sizeof padded)
+        return net_send_buf(from, buf, size);
+    memcpy(padded, buf, size);
+    memset(padded + size, 0, sizeof padded - size);
+    return net_send_buf(from, padded, sizeof padded);
+}
+
 bool net_can_send(NetClient *from)
 {
     NetClient *to = from->peer;

@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 #include "util/opts.h"
 
+#define NET_MIN_PACKET 60                /* without the FCS */
 #define NET_MAX_PACKET (68 * 1024)      /* more is never sent */
 #define NET_MAX_NICS 8                  /* of -nic and -net nic */
 
@@ -65,6 +66,8 @@ void net_client_set_info(NetClient *c, const char *fmt, ...) G_GNUC_PRINTF(2, 3)
 /* To the peer. true: delivered, or dropped (no peer, a link is down, too long). false: queued: wait for `sent`. */
 bool net_send(NetClient *from, const struct iovec *iov, unsigned n);
 bool net_send_buf(NetClient *from, const void *buf, size_t size);
+/* The same for what no Ethernet has brought to its least size (IEEE 802.3, 4.2.3.3; without the FCS): zeroes follow it. */
+bool net_send_padded(NetClient *from, const void *buf, size_t size);
 /* Would a packet from this client be taken at once? */
 bool net_can_send(NetClient *from);
 /* Delivers what waits for c as far as it goes; true: nothing waits any more. */

@@ -43,7 +43,7 @@ static ssize_t send_packet(const void *buf, size_t len, void *opaque)
 {
     UserStack *s = opaque;
 
-    net_send_buf(s->client, buf, len);
+    net_send_padded(s->client, buf, len);
     return len;
 }
 

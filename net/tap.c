@@ -2,7 +2,8 @@
  * -netdev tap and bridge: a network interface of the host (Documentation/networking/tuntap.rst).
  *
  * The interface is opened here, by a helper that hands its descriptor over (bridge, helper=), or by who started us (fd=).
- * Not there: packets with virtio headers (vnet_hdr=on), several queues, vhost.
+ * Each packet may have a virtio header before it (vnet_hdr=on, or an fd that was set up so): no device here asks for offloads, so
+ * it is dropped, and one of zeroes ("nothing to do", virtio 1.1, 5.1.6) goes before what is sent. Not there: several queues, vhost.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,11 +23,12 @@
 #define DOWN_SCRIPT "/etc/qemu-ifdown"
 #define HELPER "/usr/lib/qemu/qemu-bridge-helper"
 #define BRIDGE "br0"
-enum { PORTION = 64 };
+enum { PORTION = 64, MAX_HEADER = 12 };
 
 typedef struct Tap {
     NetClient client;
     int fd;
+    unsigned header;                    /* bytes before each packet; 0: none */
     NetWatch *watch;
     bool waiting, full;
     char *ifname, *down_script;
@@ -40,7 +42,7 @@ static void update_watch(Tap *t)
 static void ready(void *opaque, GIOCondition cond)
 {
     Tap *t = opaque;
-    uint8_t buf[NET_MAX_PACKET];
+    uint8_t buf[MAX_HEADER + NET_MAX_PACKET];
 
     if ((cond & G_IO_OUT) && t->full) {
         t->full = false;
@@ -51,7 +53,8 @@ static void ready(void *opaque, GIOCondition cond)
 
         if (n <= 0)
             break;
-        t->waiting = !net_send_buf(&t->client, buf, n);
+        if ((size_t)n > t->header)
+            t->waiting = !net_send_padded(&t->client, buf + t->header, n - t->header);
     }
     update_watch(t);
 }
@@ -63,9 +66,17 @@ static bool tap_can_receive(NetClient *c)
 
 static bool tap_receive(NetClient *c, const struct iovec *iov, unsigned n, size_t size)
 {
+    static const uint8_t nothing_to_do[MAX_HEADER];
     Tap *t = (Tap *)c;
+    struct iovec *with_header = g_newa(struct iovec, n + 1);
     ssize_t done;
 
+    if (t->header) {
+        with_header[0] = (struct iovec){ (void *)nothing_to_do, t->header };
+        memcpy(with_header + 1, iov, n * sizeof *iov);
+        iov = with_header;
+        n++;
+    }
     do
         done = writev(t->fd, iov, n);
     while (done < 0 && errno == EINTR);
@@ -126,18 +137,29 @@ static void tap_close(NetClient *c)
                       .close = tap_close }
 static const NetClientType tap_type = TAP_TYPE("tap"), bridge_type = TAP_TYPE("bridge");
 
+static unsigned header_size(int fd)
+{
+    struct ifreq ifr = { 0 };
+    int size = 10;
+
+    if (ioctl(fd, TUNGETIFF, &ifr) < 0 || !(ifr.ifr_flags & IFF_VNET_HDR))
+        return 0;
+    return ioctl(fd, TUNGETVNETHDRSZ, &size) == 0 && size > 0 && size <= MAX_HEADER ? size : 10;
+}
+
 static Tap *tap_new(const NetClientType *type, const char *id, NetClient *peer, int fd)
 {
     Tap *t = (Tap *)net_client_new(type, peer, type->name, id);
 
     t->fd = fd;
+    t->header = header_size(fd);
     t->watch = net_watch_new(fd, ready, t);
     return t;
 }
 
 /* ---- Getting the interface ---- */
 
-static int tun_open(const char *ifname, struct ifreq *ifr, GError **err)
+static int tun_open(const char *ifname, int flags, struct ifreq *ifr, GError **err)
 {
     int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 
@@ -145,7 +167,7 @@ static int tun_open(const char *ifname, struct ifreq *ifr, GError **err)
         error_set_errno(err, errno, "could not open /dev/net/tun");
         return -1;
     }
-    *ifr = (struct ifreq){ .ifr_flags = IFF_TAP | IFF_NO_PI };
+    *ifr = (struct ifreq){ .ifr_flags = IFF_TAP | IFF_NO_PI | flags };
     g_strlcpy(ifr->ifr_name, ifname && *ifname ? ifname : "tap%d", IFNAMSIZ);
     if (ioctl(fd, TUNSETIFF, ifr) == 0)
         return fd;
@@ -224,8 +246,6 @@ static bool check_tap(Opts *o, GError **err)
         return error_set(err, "ifname=, script=, downscript=, vnet_hdr=, helper=, queues=, fds=, and vhostfds= are invalid with fd=");
     if (opts_has(o, "helper") && any(o, (const char *const[]){ "ifname", "script", "downscript", "vnet_hdr", "queues", NULL }))
         return error_set(err, "ifname=, script=, downscript=, vnet_hdr=, queues=, and vhostfds= are invalid with helper=");
-    if (net_opt_bool(o, "vnet_hdr", false))
-        return error_set(err, "vnet_hdr=on requested, but packets with virtio headers are not supported");
     if (net_opt_bool(o, "vhost", false))
         return error_set(err, "vhost=on requested, but vhost is not supported");
     if (net_opt_num(o, "queues", 1) != 1)
@@ -237,7 +257,7 @@ static NetClient *open_interface(const char *id, NetClient *peer, Opts *o, GErro
 {
     const char *up = opts_get(o, "script"), *down = opts_get(o, "downscript");
     struct ifreq ifr;
-    int fd = tun_open(opts_get(o, "ifname"), &ifr, err);
+    int fd = tun_open(opts_get(o, "ifname"), net_opt_bool(o, "vnet_hdr", false) ? IFF_VNET_HDR : 0, &ifr, err);
     Tap *t;
 
     if (fd < 0)
