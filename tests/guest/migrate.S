@@ -2,10 +2,10 @@
  * A guest to be moved while it works: in each round it writes patterns over its memory and checks those of the round
  * before, writes a sector to the disk (if there is one) and reads back another, takes a tick of the PIT, and prints
  *
- *   ROUND ticks TICKS pm PMTIMER
+ *   ROUND ticks TICKS pm PMTIMER rtc PERIODS
  *
- * on COM1.  Whatever it finds wrong it says in a line with "BAD".  A 'q' on COM1 ends it, with the exit status for a
- * success if nothing was wrong.
+ * on COM1, where PERIODS counts half seconds by the RTC.  Whatever it finds wrong it says in a line with "BAD".  A 'q' on COM1 ends it, with the exit status for a
+ * success if nothing was wrong; any other character is answered with a line "got CHARACTER".
  */
 #include "pm32.inc"
 
@@ -30,6 +30,12 @@ start:
     movl $0x80000b80, %eax
     movl $1, %ebx
     call pci_write
+    OUTPORT $0x0a, 0x70                 /* RTC: periodic, 2 Hz; asked for, not taken as an interrupt */
+    OUTPORT $0x2f, 0x71
+    OUTPORT $0x0b, 0x70
+    OUTPORT $0x42, 0x71
+    OUTPORT $0x0c, 0x70
+    INPORT 0x71
 round:
     call memory
     call disk
@@ -49,6 +55,14 @@ round:
     movw $0xb008, %dx
     inl %dx, %eax
     call puthex
+    OUTPORT $0x0c, 0x70
+    INPORT 0x71
+    testb $0x40, %al
+    jz 1f
+    incl periods
+1:  PUTS " rtc "
+    movl periods, %eax
+    call putdec
     PUTS "\n"
     incl rounds
     INPORT COM1 + 5
@@ -56,8 +70,12 @@ round:
     jz round
     INPORT COM1
     cmpb $'q', %al
-    jne round
-    PUTS "end\n"
+    je 2f
+    PUTS "got "
+    call putc
+    PUTS "\n"
+    jmp round
+2:  PUTS "end\n"
     cmpl $0, tap_bad
     setne %al
     jmp finish
@@ -184,6 +202,8 @@ pci_write:                              /* eax: address, ebx: value */
 
     .bss
 rounds:
+    .long 0
+periods:
     .long 0
 disk_status:
     .byte 0
