@@ -11,6 +11,7 @@
 #define CHUNK (1 << 20)         /* bytes of pages in one section; with multifd, where all channels wait for each other at its end */
 #define MULTI_CHUNK (32 << 20)
 #define WINDOW_US 100000        /* the rate limit's */
+#define SWITCH_MS 8
 
 void precopy_next_pass(void)
 {
@@ -46,6 +47,12 @@ static void begin_window(Rate *r)
     r->pages = st->zero_pages + st->normal_pages;
 }
 
+/* What a downtime leaves for pages: stopping the guest and sending the devices takes time too. ms */
+static int64_t pages_time(int64_t limit)
+{
+    return MAX(limit - SWITCH_MS, limit / 2);
+}
+
 /* What the window has shown of the speed. */
 static void measure(Rate *r)
 {
@@ -57,7 +64,7 @@ static void measure(Rate *r)
 
     if (limit > 0)
         speed = MIN(speed, (double)limit);
-    r->threshold = speed * migration_param(PARAM_DOWNTIME_LIMIT) / 1000;
+    r->threshold = speed * pages_time(migration_param(PARAM_DOWNTIME_LIMIT)) / 1000;
     g_mutex_lock(&mig.lock);
     mig.figures.mbps = bytes * 8.0 / us;
     mig.figures.pages_per_second = (st->zero_pages + st->normal_pages - r->pages) * 1000000 / us;
