@@ -58,13 +58,32 @@ static void clear_bit(unsigned long *bits, uint64_t n)
     __atomic_fetch_and(&bits[n / 64], ~(1ul << n % 64), __ATOMIC_ACQ_REL);
 }
 
-PostcopyLoad *postcopy_load_new(Channel *back, GError **err)
+/* It is too late for that when the source has given the guest away. */
+static bool try_blocks(Machine *m, int uffd, GError **err)
+{
+    for (unsigned i = 0; i < m->ram_blocks->len; i++) {
+        RamBlock *b = g_ptr_array_index(m->ram_blocks, i);
+        int r = !b->migrate ? 0 : b->fd >= 0 ? -EINVAL : uffd_register(uffd, b->host, b->max_size, false);
+
+        if (r < 0)
+            return error_set_errno(err, r, "Postcopy is not supported: memory block '%s' cannot be filled while the guest runs", b->name);
+        if (b->migrate)
+            uffd_unregister(uffd, b->host, b->max_size);
+    }
+    return true;
+}
+
+PostcopyLoad *postcopy_load_new(Machine *m, Channel *back, GError **err)
 {
     PostcopyLoad *p;
     int uffd = uffd_open(false, err);
 
     if (uffd < 0)
         return NULL;
+    if (!try_blocks(m, uffd, err)) {
+        close(uffd);
+        return NULL;
+    }
     p = g_new0(PostcopyLoad, 1);
     p->uffd = uffd;
     p->quit_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -488,6 +488,8 @@ bool postcopy_resume(const char *uri, GError **err)
     if (mig.status != MIG_POSTCOPY_PAUSED)
         return error_set(err, "Cannot resume if there is no paused migration");
     if (migration_cap(CAP_RELEASE_RAM))
+        return error_set(err, "Cannot resume: with release-ram, pages that were on their way are gone");
+    if (migration_cap(CAP_RELEASE_RAM))
         return error_set(err, "Postcopy recovery cannot work when release-ram capability is set.");
     if (!uri_parse(&u, uri, false, err)) {
         uri_clear(&u);

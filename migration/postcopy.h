@@ -23,8 +23,8 @@ bool postcopy_resume(const char *uri, GError **err);        /* migrate with resu
 
 /* ---- Target ---- */
 typedef struct PostcopyLoad PostcopyLoad;
-/* The source may go over to post-copy. NULL with err where that cannot be. */
-PostcopyLoad *postcopy_load_new(Channel *back, GError **err);
+/* The source may go over to post-copy. NULL with err where that cannot be: no userfaultfd, or not for this memory. */
+PostcopyLoad *postcopy_load_new(Machine *m, Channel *back, GError **err);
 void postcopy_load_free(PostcopyLoad *p);
 void postcopy_add_block(PostcopyLoad *p, RamBlock *b);
 /* Before the guest runs: a page has come, or needn't; pages that came are of no use any more (a command of len bytes). */

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include "migration/format.h"
 #include "migration/multifd.h"
 #include "migration/postcopy.h"
@@ -79,6 +80,36 @@ bool ram_load_complete(RamLoad *r, GError **err)
 
 /* ---- The list of blocks ---- */
 
+static bool is_zero(const uint8_t *p)
+{
+    return !*(const uint64_t *)p && !memcmp(p, p + 8, MIG_PAGE - 8);
+}
+
+static void clear(uint8_t *p, uint64_t size)
+{
+    for (uint8_t *end = p + size; p < end; p += MIG_PAGE)
+        if (!is_zero(p))
+            memset(p, 0, MIG_PAGE);
+}
+
+/* Memory that can't be given back to the host: of a file, or preallocated. The source does not name pages that nobody has touched. */
+static void clear_block(const RamBlock *b)
+{
+    off_t data = 0, hole;
+
+    if (b->fd < 0) {
+        clear(b->host, b->max_size);
+        return;
+    }
+    while ((data = lseek(b->fd, data, SEEK_DATA)) >= 0 && (uint64_t)data < b->max_size) {
+        hole = lseek(b->fd, data, SEEK_HOLE);
+        hole = hole < 0 || (uint64_t)hole > b->max_size ? (off_t)b->max_size : hole;
+        data &= ~(off_t)(MIG_PAGE - 1);
+        clear(b->host + data, (hole - data + MIG_PAGE - 1) / MIG_PAGE * MIG_PAGE);
+        data = hole;
+    }
+}
+
 /* What the machine's start put into the block goes. */
 static void empty(RamLoad *r, RamBlock *b)
 {
@@ -86,8 +117,10 @@ static void empty(RamLoad *r, RamBlock *b)
     unsigned long *bits = g_new0(unsigned long, longs);
     bool prealloc = r->machine->cfg && r->machine->cfg->mem_prealloc;
 
-    if (b->fd >= 0 || prealloc || madvise(b->host, b->max_size, MADV_DONTNEED) < 0)
+    if (b->fd >= 0 || prealloc || madvise(b->host, b->max_size, MADV_DONTNEED) < 0) {
+        clear_block(b);
         memset(bits, 0xff, longs * sizeof(long));
+    }
     g_hash_table_insert(r->written, b, bits);
     if (r->post)
         postcopy_add_block(r->post, b);

@@ -248,7 +248,7 @@ static bool load_advise(Load *l, unsigned len, GError **err)
         return stream_failed(l->s, err);
     if (sizes != MIG_PAGE || page != MIG_PAGE)
         return error_set(err, "post-copy: the source has pages of other sizes (0x%" PRIx64 ", 0x%" PRIx64 ")", sizes, page);
-    l->post = postcopy_load_new(stream_channel(l->s), err);
+    l->post = postcopy_load_new(l->m, stream_channel(l->s), err);
     ram_load_postcopy(l->ram, l->post);
     return l->post;
 }

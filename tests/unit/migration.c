@@ -294,6 +294,34 @@ static bool no_uffd(void)
     return fd < 0;
 }
 
+/* A file's memory: what is in it goes, since untouched pages are not in the stream. */
+START_TEST(test_file_memory)
+{
+    Machine *m = new_machine(false);
+    RamBlock *b = block(m, 0);
+    Memory mem = memory(SIZE_MAX);
+    MigStream *s = stream_new(&mem.ch);
+    RamSave *r = ram_save_new(m, true);
+    RamLoad *l = ram_load_new(m);
+
+    b->fd = memfd_create("memory", MFD_CLOEXEC);
+    ck_assert(ftruncate(b->fd, b->size) == 0 && pwrite(b->fd, "junk", 4, 9 * MIG_PAGE) == 4);
+    b->host = mmap(NULL, b->size, PROT_READ | PROT_WRITE, MAP_SHARED, b->fd, 0);
+    ram_save_setup(r, s);
+    put_bytes(s, "\3\0\0\0\2", 5);
+    put_u64(s, RAM_EOS);
+    stream_flush(s);
+    stream_free(s);
+    s = stream_new(&mem.ch);
+    ck_assert(load_ram(l, s, 2, NULL) || stream_is_broken(s));
+    ck_assert(!b->host[9 * MIG_PAGE] && lseek(b->fd, 0, SEEK_DATA) == 9 * MIG_PAGE);
+    ck_assert(no_uffd() || !postcopy_load_new(m, NULL, NULL));
+    ram_load_free(l);
+    ram_save_free(r);
+    stream_free(s);
+}
+END_TEST
+
 /* ---- Lazily ---- */
 
 static void load_lazily(Machine *from, Machine *to, const char *path, bool index)
@@ -381,7 +409,7 @@ START_TEST(test_postcopy)
     if (no_uffd())
         return;
     ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
-    p = postcopy_load_new(channel_accepted(pair[0]), NULL);
+    p = postcopy_load_new(m, channel_accepted(pair[0]), NULL);
     postcopy_add_block(p, ram);
     postcopy_add_block(p, block(m, 1));
     for (unsigned i = 0; i < PAGES; i++)
@@ -430,6 +458,7 @@ int main(void)
     tcase_add_test(tc, test_settings);
     tcase_add_test(tc, test_ram);
     tcase_add_test(tc, test_bad_ram);
+    tcase_add_test(tc, test_file_memory);
     tcase_add_test(tc, test_lazy);
     tcase_add_test(tc, test_postcopy);
     suite_add_tcase(s, tc);
