@@ -3,6 +3,7 @@
  * little memory and a small change a small write.  Write-back in the order that qcow2.h lays down.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include "block/qcow2.h"
@@ -174,7 +175,10 @@ void slice_forget(Qcow2 *q, SliceCache *c, uint64_t offset, uint64_t bytes)
 
         if (!s)
             continue;
-        g_assert(!s->refs);
+        if (s->refs) {                  /* a damaged image: the table that is being looked at refers to itself */
+            qcow2_corrupt(q, true, o, q->slice_size, "Table at %#" PRIx64 " is freed while it is in use", o);
+            continue;
+        }
         if (s->dirty) {
             s->dirty = false;
             c->n_dirty--;
