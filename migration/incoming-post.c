@@ -103,6 +103,7 @@ static void *read_rest(void *opaque)
         g_error_free(err);
         wait_for_stream();
     }
+    postcopy_all_here(post.post);
     main_loop_call(all_here, NULL);
     return NULL;
 }

@@ -169,6 +169,15 @@ static bool send_rest(Channel *c, GError **err)
     return migration_cap(CAP_POSTCOPY_RAM) ? postcopy_finish(err) : channel_finish(c, err);
 }
 
+static void begin_active(void)
+{
+    machine_lock();
+    mig.figures.setup_ms = (g_get_monotonic_time() - mig.began) / 1000;
+    if (!migration_is_cancelled())
+        migration_set_status(MIG_ACTIVE);
+    machine_unlock();
+}
+
 static bool send_all(GError **err)
 {
     Channel *c = channel_open(&mig.uri, mig.fd, mig.cancel_fd, err);
@@ -195,11 +204,8 @@ static bool send_all(GError **err)
     ram_save_setup(mig.ram, mig.stream);
     if (!stream_flush(mig.stream))
         return stream_failed(mig.stream, err);
-    machine_lock();
-    mig.figures.setup_ms = (g_get_monotonic_time() - mig.began) / 1000;
-    if (!migration_is_cancelled())
-        migration_set_status(MIG_ACTIVE);
-    machine_unlock();
+    if (!migration_cap(CAP_BACKGROUND_SNAPSHOT))        /* there it has been, and the lock's holder may wait for us */
+        begin_active();
     return send_rest(c, err);
 }
 
@@ -265,6 +271,7 @@ static void *migration_thread(void *opaque)
     GError *err = NULL;
     bool ok = send_all(&err);
 
+    background_end();           /* the main thread may be waiting to write */
     if (!ok && mig.stream && !migration_is_cancelled())
         channel_explain(stream_channel(mig.stream), &err);
     if (!ok && mig.multi && !migration_is_cancelled()) {

@@ -93,16 +93,24 @@ PostcopyLoad *postcopy_load_new(Machine *m, Channel *back, GError **err)
     return p;
 }
 
-void postcopy_load_free(PostcopyLoad *p)
+void postcopy_all_here(PostcopyLoad *p)
 {
     uint64_t one = 1;
 
-    if (!p)
-        return;
     __atomic_store_n(&p->quit, true, __ATOMIC_RELEASE);
     if (p->thread && write(p->quit_fd, &one, sizeof one) == sizeof one)
         g_thread_join(p->thread);
-    close(p->uffd);             /* unregisters: what is missing now is zero */
+    p->thread = NULL;
+    if (p->uffd >= 0)
+        close(p->uffd);         /* unregisters, and wakes who waits */
+    p->uffd = -1;
+}
+
+void postcopy_load_free(PostcopyLoad *p)
+{
+    if (!p)
+        return;
+    postcopy_all_here(p);
     close(p->quit_fd);
     for (unsigned i = 0; i < p->blocks->len; i++) {
         g_free(nth(p, i)->name);

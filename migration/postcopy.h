@@ -34,6 +34,8 @@ bool postcopy_discard(PostcopyLoad *p, Machine *m, MigStream *s, unsigned len, G
 bool postcopy_listen(PostcopyLoad *p, GError **err);
 bool postcopy_listens(const PostcopyLoad *p);
 bool postcopy_place(PostcopyLoad *p, RamBlock *b, uint64_t addr, const void *page, GError **err);  /* NULL: zeroes */
+/* What is missing now is zero. Not to be left to the main thread, which may be waiting for a page. */
+void postcopy_all_here(PostcopyLoad *p);
 /* A message on the return path, one at a time. */
 bool postcopy_say(PostcopyLoad *p, unsigned type, const void *data, unsigned len);
 bool postcopy_say_value(PostcopyLoad *p, unsigned type, uint32_t value);
