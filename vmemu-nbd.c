@@ -438,8 +438,6 @@ static int serve(void)
     nbd_server_stop();
     blk_unref(blk);
     block_shutdown();
-    if (nbd.socket)
-        unlink(nbd.socket);
     if (nbd.pid_file)
         unlink(nbd.pid_file);
     return 0;

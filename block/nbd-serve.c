@@ -270,7 +270,7 @@ static int check_request(const Request *r, const char **text)
         return EINVAL;
     *text = "request is out of bounds";
     if (r->type != NBD_CMD_FLUSH && (r->offset > (uint64_t)size || r->bytes > size - r->offset))
-        return r->type == NBD_CMD_WRITE || r->type == NBD_CMD_WRITE_ZEROES ? ENOSPC : EINVAL;
+        return EINVAL;
     *text = "request is too long";
     if (r->type == NBD_CMD_READ && r->bytes > NBD_MAX_PAYLOAD)
         return EINVAL;

@@ -19,6 +19,7 @@
 static NbdExport *exports;
 static struct {
     int fd;                             /* -1: it does not listen */
+    char *path;                         /* of a Unix socket that we made; or NULL */
     bool running;
     unsigned max, n_clients;
     NbdClient *clients;
@@ -312,6 +313,7 @@ bool nbd_server_start(const SocketAddress *a, unsigned max_connections, NbdClien
     if (fd < 0)
         return false;
     nbd_server_start_fd(fd, max_connections, gone);
+    server.path = a->abstract ? NULL : g_strdup(a->path);
     return true;
 }
 
@@ -328,6 +330,9 @@ void nbd_server_stop(void)
         close(server.fd);
         server.fd = -1;
     }
+    if (server.path)
+        unlink(server.path);
+    g_clear_pointer(&server.path, g_free);
     nbd_exports_remove_all();
     for (NbdClient *c = server.clients; c; c = c->next)
         conn_break(&c->conn);
