@@ -1,9 +1,9 @@
 /*
  * UHCI's schedule: frame list, queue heads, transfer descriptors (Universal Host Controller Interface 1.1, chapter 3).
  *
- * Hardware walks the frame list all the time. Here a timer does, once a millisecond while transfers make progress. In frames that
- * did nothing (no transfer, or only devices that have nothing to say) it walks more and more seldom, down to every 64th
- * millisecond, and then through all frames that it missed, each queue once; a device that gets something to say, or a write to a
+ * Hardware walks the frame list all the time. Here a timer does, once a millisecond while transfers make progress. When frames
+ * have done nothing for a while (no transfer, or only devices that have nothing to say) it naps for about as long again, up to 64
+ * ms, and then walks through all frames that it missed, each queue once; a device that gets something to say, or a write to a
  * register, makes it look at once. With no port enabled nobody can answer, and it does not walk at all.
  *
  * A frame ends with its bandwidth, or after MAX_STEPS links, or when a loop of queues did nothing: whatever the guest wrote.
@@ -16,7 +16,7 @@ enum { LINK_T = 1, LINK_Q = 2, LINK_VF = 4 };
 #define LINK_ADDR 0xfffffff0u
 enum { TD_ACTLEN = 0x7ff, TD_TIMEOUT = 1 << 18, TD_NAK = 1 << 19, TD_BABBLE = 1 << 20, TD_STALLED = 1 << 22, TD_ACTIVE = 1 << 23,
        TD_IOC = 1 << 24, TD_ERRORS = 3 << 27, TD_SPD = 1 << 29 };
-enum { MAX_STEPS = 1024, MAX_QUEUES = 128, PATIENCE = 64, MAX_NAP = 64, KNOWN_LINKS = 32, TD_BYTES = 2048 };
+enum { MAX_STEPS = 1024, MAX_QUEUES = 128, PATIENCE = 4, MAX_NAP = 64, KNOWN_LINKS = 32, TD_BYTES = 2048 };
 
 typedef struct Td { uint32_t link, ctrl, token, buffer; } Td;
 
@@ -316,6 +316,7 @@ void uhci_frame_due(void *opaque)
 
 void uhci_kick(Uhci *s)
 {
+    uhci_catch_up(s);       /* the idle time until now does not count */
     s->idle_frames = 0;
     arm(s);
 }
