@@ -4,7 +4,7 @@ DIRS := util block chardev net ui accel accel/kvm accel/qtest hw/core target/i38
 	hw/intc hw/isa hw/pci hw/ide hw/scsi hw/virtio hw/net hw/display hw/acpi hw/usb hw/nvram hw/block hw/dma \
 	hw/misc hw/watchdog hw/i2c hw/i386 migration monitor gdbstub cli
 VPATH := $(SRC)
-MODULES := ui/sdl ui/vnc net/slirp
+MODULES := ui/sdl ui/vnc net/slirp hw/usb/host-libusb
 TOOLS := $(filter vmemu-img vmemu-io vmemu-nbd,$(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/*.c)))
 
 LIBSRC := $(patsubst $(SRC)/%,%,$(foreach d,$(DIRS),$(wildcard $(SRC)/$(d)/*.c)))
@@ -43,7 +43,8 @@ say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 PROGS := $(if $(wildcard $(SRC)/vl.c),vmemu) $(TOOLS)
 MODSO := $(if $(CONFIG_SDL),$(if $(wildcard $(SRC)/ui/sdl.c),vmemu-ui-sdl.so)) \
 	$(if $(CONFIG_VNC),$(if $(wildcard $(SRC)/ui/vnc.c),vmemu-ui-vnc.so)) \
-	$(if $(CONFIG_SLIRP),$(if $(wildcard $(SRC)/net/slirp.c),vmemu-net-slirp.so))
+	$(if $(CONFIG_SLIRP),$(if $(wildcard $(SRC)/net/slirp.c),vmemu-net-slirp.so)) \
+	$(if $(CONFIG_LIBUSB),$(if $(wildcard $(SRC)/hw/usb/host-libusb.c),vmemu-usb-host.so))
 
 all: $(PROGS) $(MODSO)
 tests: $(UNIT) $(DEVTESTS) $(FUZZERS) guests
@@ -86,6 +87,9 @@ vmemu-ui-vnc.so: $(wildcard $(SRC)/ui/vnc-*.c)
 vmemu-net-%.so: net/%.c $(wildcard $(SRC)/net/*.h) config.mak
 	$(call say,MODULE,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(SLIRP_CFLAGS) -fPIC -shared -o $@ $< $(SLIRP_LIBS)
+vmemu-usb-%.so: hw/usb/%-libusb.c $(wildcard $(SRC)/hw/usb/*.h) config.mak
+	$(call say,MODULE,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LIBUSB_CFLAGS) -fPIC -shared -o $@ $< $(LIBUSB_LIBS)
 
 $(UNIT): %: %.o libvmemu.a
 	$(call say,LD,$@)

@@ -356,6 +356,7 @@ static const struct { const char *name, *help, *absent; } pages[] = {
     { "pci", "show PCI info", "" },
     { "pic", "show PIC state", "" },
     { "usb", "show guest USB devices", "Error: USB support not enabled\n" },
+    { "usbhost", "show host USB devices", "Command \"info usbhost\" is not available.\n" },
     { "vm-generation-id", "Show Virtual Machine Generation ID", "Error: VM Generation ID device not found\n" },
 };
 
