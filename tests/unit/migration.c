@@ -189,6 +189,19 @@ static Machine *new_machine(bool filled)
     return m;
 }
 
+static void free_machine(Machine *m)
+{
+    for (unsigned i = 0; i < m->ram_blocks->len; i++) {
+        RamBlock *b = g_ptr_array_index(m->ram_blocks, i);
+
+        munmap(b->host, b->max_size);
+        g_free(b->name);
+        g_free(b);
+    }
+    g_ptr_array_unref(m->ram_blocks);
+    g_free(m);
+}
+
 static RamBlock *block(Machine *m, unsigned i)
 {
     return g_ptr_array_index(m->ram_blocks, i);
@@ -248,6 +261,9 @@ START_TEST(test_ram)
     ck_assert(same(from, to));
     ram_load_free(l);
     stream_free(s);
+    g_byte_array_unref(mem.data);
+    free_machine(from);
+    free_machine(to);
 }
 END_TEST
 
@@ -281,6 +297,8 @@ START_TEST(test_bad_ram)
         ram_load_free(l);
         ram_save_free(r);
         stream_free(s);
+        g_byte_array_unref(mem.data);
+        free_machine(m);
     }
 }
 END_TEST
@@ -319,6 +337,9 @@ START_TEST(test_file_memory)
     ram_load_free(l);
     ram_save_free(r);
     stream_free(s);
+    g_byte_array_unref(mem.data);
+    close(b->fd);
+    free_machine(m);
 }
 END_TEST
 
@@ -364,6 +385,8 @@ START_TEST(test_lazy)
         }
         ck_assert(!ram_is_lazy());
         ck_assert(same(from, to));
+        free_machine(from);
+        free_machine(to);
     }
     unlink(path);
     close(fd);
@@ -404,12 +427,14 @@ START_TEST(test_postcopy)
     uint8_t page[4096], got[64];
     int pair[2];
     PostcopyLoad *p;
+    Channel *back;
     GThread *t;
 
     if (no_uffd())
         return;
     ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
-    p = postcopy_load_new(m, channel_accepted(pair[0]), NULL);
+    back = channel_accepted(pair[0]);
+    p = postcopy_load_new(m, back, NULL);
     postcopy_add_block(p, ram);
     postcopy_add_block(p, block(m, 1));
     for (unsigned i = 0; i < PAGES; i++)
@@ -439,7 +464,9 @@ START_TEST(test_postcopy)
     ck_assert_int_eq(read(pair[1], got, 4 + 7 + 8 + 8), 27);
     ck_assert(!memcmp(got, "\0\5\0\7\6pc.ram\0\0\0\0\0\0\0\x50\xfb", 20));   /* all but page 2 */
     postcopy_load_free(p);
+    channel_free(back);
     close(pair[1]);
+    free_machine(m);
 }
 END_TEST
 
