@@ -9,6 +9,7 @@ typedef struct FileState {
     bool no_punch, no_zero_range, no_nowait_read, no_nowait_write, sync_failed;
     unsigned perm, shared;              /* as locked for good */
     uint64_t writes, synced;            /* generations */
+    int64_t data, data_end;             /* known to be data: some file systems look for the end of that page by page */
 } FileState;
 
 /* All of it; behind the end of the file are zeroes. In a coroutine. */

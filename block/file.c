@@ -243,6 +243,7 @@ static bool file_activate(BlockNode *n, GError **err)
 
     if (length < 0)
         return error_set_errno(err, (int)length, "Could not get the size of '%s'", n->filename);
+    ((FileState *)n->state)->data_end = 0;
     node_set_length(n, length);
     return true;
 }
@@ -349,6 +350,7 @@ static int file_co_zero(BlockNode *n, int64_t offset, int64_t bytes, unsigned fl
     int ret = s->growable || s->block_device ? co_thread_pool(do_zero, &r) : -ENOTSUP;
 
     s->writes++;
+    s->data_end = 0;
     return ret;
 }
 
@@ -366,6 +368,7 @@ static int file_co_discard(BlockNode *n, int64_t offset, int64_t bytes)
     int ret = s->growable || s->block_device ? co_thread_pool(do_discard, &r) : -ENOTSUP;
 
     s->writes++;
+    s->data_end = 0;
     return ret;
 }
 
@@ -388,6 +391,7 @@ static int file_co_truncate(BlockNode *n, int64_t length, bool exact, Prealloc p
         return error_set(err, "Unsupported preallocation mode '%s'", prealloc_names[p]), -ENOTSUP;
     ret = co_thread_pool(file_resize, &r);
     s->writes++;
+    s->data_end = 0;
     if (ret < 0)
         error_set_errno(err, ret, p == PREALLOC_FALLOC ? "Could not preallocate data" : "Failed to resize file");
     return ret;
@@ -405,6 +409,10 @@ static int file_co_status(BlockNode *n, int64_t offset, int64_t bytes, int64_t *
     *pnum = bytes;
     if (!s->growable)
         return STATUS_DATA | STATUS_OFFSET;
+    if (offset >= s->data && offset < s->data_end) {
+        *pnum = MIN(bytes, s->data_end - offset);
+        return STATUS_DATA | STATUS_OFFSET;
+    }
     data = lseek(s->fd, offset, SEEK_DATA);
     if (data < 0 && errno == ENXIO)     /* a hole up to the end */
         return STATUS_ZERO | STATUS_OFFSET;
@@ -413,8 +421,11 @@ static int file_co_status(BlockNode *n, int64_t offset, int64_t bytes, int64_t *
         return STATUS_ZERO | STATUS_OFFSET;
     }
     hole = data < 0 ? -1 : lseek(s->fd, offset, SEEK_HOLE);
-    if (hole > offset)
+    if (hole > offset) {
         *pnum = MIN(bytes, hole - offset);
+        s->data = offset;
+        s->data_end = hole;
+    }
     return STATUS_DATA | STATUS_OFFSET;
 }
 
