@@ -12,13 +12,13 @@
 
 /* ---- Pieces ---- */
 
-static ScsiSense sense_of(int error, bool write)
+static ScsiSense sense_of(int error)
 {
     switch (error) {
     case ENOMEDIUM: return SENSE_NO_MEDIUM;
     case EINVAL: return SENSE_FIELD;
     case ENOSPC: return (ScsiSense){ SENSE_DATA_PROTECT, 0x27, 0x07 };
-    default: return write ? SENSE_WRITE_ERROR : SENSE(ABORTED, 0x00, 0x06);
+    default: return SENSE(ABORTED, 0x00, 0x06);
     }
 }
 
@@ -40,7 +40,7 @@ static bool survived(ScsiDisk *s, int ret, bool write)
         r->given = false;
         return false;
     default:
-        scsi_check(&s->qdev, sense_of(-ret, write));
+        scsi_check(&s->qdev, sense_of(-ret));
         return false;
     }
 }
