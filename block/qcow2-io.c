@@ -313,7 +313,7 @@ static bool may_be_sparse(Qcow2 *q)
     real >>= q->cluster_bits;
     limit = MAX(real * 10 / 9, real + 2);
     co_mutex_lock(&q->lock);
-    for (int64_t i = 0; i < length >> q->cluster_bits && used < limit; i++) {
+    for (uint64_t i = 0; i < size_to_clusters(q, length) && used < limit; i++) {
         uint64_t n;
 
         if (qcow2_get_refcount(q, i, &n) < 0)
