@@ -65,8 +65,7 @@ json_t *migration_query(void)
     Figures f;
 
     if (mig.status == MIG_NONE) {
-        if (incoming_status() != MIG_NONE)
-            json_object_set_new(j, "status", json_string(migration_status_name(incoming_status())));
+        incoming_describe(j);
         return j;
     }
     g_mutex_lock(&mig.lock);

@@ -29,6 +29,7 @@ static struct Incoming {
     int listening;              /* for multifd's channels; -1. The thread's */
     MigStream *stream;
     MigStatus status;
+    json_t *address;            /* where it listens; or NULL */
     LoadResult result;
     GError *err;
     bool ok;
@@ -44,6 +45,34 @@ void incoming_tell(MigStatus s)
 MigStatus incoming_status(void)
 {
     return in.status;
+}
+
+void incoming_describe(json_t *to)
+{
+    bool over = in.status == MIG_COMPLETED || in.status == MIG_FAILED;
+
+    if (in.status != MIG_NONE && in.status != MIG_SETUP)
+        json_object_set_new(to, "status", json_string(migration_status_name(in.status)));
+    if (in.address && !over)
+        json_object_set_new(to, "socket-address", json_pack("[O]", in.address));
+}
+
+/* Where it can be reached, as query-migrate shows it: with the port that the host has chosen. */
+static json_t *describe_socket(int fd)
+{
+    g_autofree char *name = socket_name(fd, false);
+    char *colon = strrchr(name, ':'), *host = name;
+
+    if (socket_is_unix(fd))
+        return json_pack("{s:s,s:s}", "type", "unix", "path", name);
+    if (!colon)
+        return NULL;
+    *colon = 0;
+    if (*host == '[') {
+        host++;
+        colon[-1] = 0;
+    }
+    return json_pack("{s:s,s:s,s:s,s:b}", "type", "inet", "host", host, "port", colon + 1, host == name ? "ipv4" : "ipv6", 1);
 }
 
 bool migration_activate_images(GError **err)
@@ -192,6 +221,8 @@ static bool open_uri(const char *uri, GError **err)
         in.fd = uri_listen(&in.from, err);
         if (in.fd < 0)
             return false;
+        json_decref(in.address);
+        in.address = describe_socket(in.fd);
         in.source = g_unix_fd_add(in.fd, G_IO_IN, accepted, NULL);
         return true;
     }

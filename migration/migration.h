@@ -38,6 +38,7 @@ bool incoming_start(Machine *m, GError **err);
 bool incoming_by_command(const char *uri, GError **err);        /* migrate_incoming, after -incoming defer */
 /* How far it is: MIG_NONE when none has come. migrate-pause and migrate-recover of post-copy. */
 MigStatus incoming_status(void);
+void incoming_describe(json_t *to);     /* for query-migrate */
 bool incoming_pause(GError **err);
 bool incoming_recover(const char *uri, GError **err);
 /* The monitor's cont and stop, while the stream is still to come: is the guest to run afterwards? False: nothing is coming. */

@@ -357,6 +357,21 @@ static void print_xbzrle(Monitor *mon, json_t *x)
                arg_int(x, "cache-miss", 0), number(x, "cache-miss-rate"), number(x, "encoding-rate"), arg_int(x, "overflow", 0));
 }
 
+static void print_addresses(Monitor *mon, json_t *list)
+{
+    json_t *a;
+    size_t i;
+
+    mon_puts(mon, "socket address: [\n");
+    json_array_foreach(list, i, a) {
+        if (arg_has(a, "path"))
+            mon_printf(mon, "\tunix:%s\n", arg_str(a, "path"));
+        else
+            mon_printf(mon, "\ttcp:%s:%s\n", arg_str(a, "host"), arg_str(a, "port"));
+    }
+    mon_puts(mon, "]\n");
+}
+
 static void info_migrate(Monitor *mon, json_t *args)
 {
     json_t *info = migration_query(), *ram = json_object_get(info, "ram");
@@ -379,6 +394,8 @@ static void info_migrate(Monitor *mon, json_t *args)
         print_xbzrle(mon, json_object_get(info, "xbzrle-cache"));
     if (arg_has(info, "cpu-throttle-percentage"))
         mon_printf(mon, "cpu throttle percentage: %" PRId64 "\n", arg_int(info, "cpu-throttle-percentage", 0));
+    if (arg_has(info, "socket-address"))
+        print_addresses(mon, json_object_get(info, "socket-address"));
     json_decref(info);
 }
 
