@@ -55,9 +55,9 @@ class Job:
     QEMU 7.2's emulation of SVM sometimes breaks the outer kernel or itself ("invalid tss type"), whatever runs inside; a
     job that comes to no end in that way is begun again.  One that ends, however badly, is not."""
 
-    def __init__(self, job, *args, program=None):
+    def __init__(self, job, *args, program=None, called=None):
         self.program = os.path.abspath(shutil.which(program or vm.PROGRAM))
-        self.name = "%s-%s" % (job, "stock" if program else "vmemu")
+        self.name = "%s-%s" % (job, called or ("stock" if program else "vmemu"))
         self.out = os.path.join(os.path.abspath(vm.BUILD), "tests/nested", self.name)
         self.command = [os.path.join(HERE, "outer"), os.path.join(HERE, job)] + list(args)
         self.env = dict(os.environ, OUTER_OUT=self.out, OUTER_CACHE=CACHE, VMEMU=self.program, BUILD=os.path.abspath(vm.BUILD))
