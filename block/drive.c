@@ -3,6 +3,7 @@
 #include "block/backend-int.h"
 #include "block/options.h"
 #include "util/error.h"
+#include "util/opts.h"
 
 const char *const blk_if_names[] = { "none", "ide", "scsi", "floppy", "pflash", "mtd", "sd", "virtio", "xen", NULL };
 /* Units of a bus; 0: one bus without end. */
@@ -173,16 +174,6 @@ static bool settle_place(DriveOpts *d, GError **err)
     if (drive_get(d->type, d->bus, d->unit))
         return error_set(err, "drive with bus=%d, unit=%d (index=%d) exists", (int)d->bus, (int)d->unit,
                          (int)(max ? d->bus * max + d->unit : d->unit));
-    return true;
-}
-
-static bool id_wellformed(const char *id)
-{
-    if (!g_ascii_isalpha(*id))
-        return false;
-    for (; *id; id++)
-        if (!g_ascii_isalnum(*id) && !strchr("-._", *id))
-            return false;
     return true;
 }
 

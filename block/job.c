@@ -4,6 +4,7 @@
 #include "block/graph-ops.h"
 #include "block/job-int.h"
 #include "util/error.h"
+#include "util/opts.h"
 
 Job *jobs_list;
 unsigned jobs_held;
@@ -33,16 +34,6 @@ void job_set_status(Job *j, JobStatus s)
 }
 
 /* ---- making one */
-
-static bool id_wellformed(const char *id)
-{
-    if (!g_ascii_isalpha(*id))
-        return false;
-    for (; *id; id++)
-        if (!g_ascii_isalnum(*id) && !strchr("-._", *id))
-            return false;
-    return true;
-}
 
 Job *job_find(const char *id)
 {

@@ -3,6 +3,7 @@
 #include "block/graph-ops.h"
 #include "block/nbd-int.h"
 #include "util/error.h"
+#include "util/opts.h"
 
 static const char *text_of(json_t *args, const char *key)
 {
@@ -38,16 +39,6 @@ bool nbd_command_stop(GError **err)
     return true;
 }
 
-static bool id_ok(const char *id)
-{
-    if (!g_ascii_isalpha(*id))
-        return false;
-    for (; *id; id++)
-        if (!g_ascii_isalnum(*id) && !strchr("-._", *id))
-            return false;
-    return true;
-}
-
 static bool add(BlockNode *n, const NbdExportOptions *o, GError **err)
 {
     for (NbdExport *e = nbd_exports(); e; e = e->next)
@@ -68,7 +59,7 @@ bool nbd_command_export_add(json_t *args, GError **err)
     BlockNode *n;
     size_t i;
 
-    if (!id_ok(o.id))
+    if (!id_wellformed(o.id))
         return error_set(err, "Invalid block export id");
     if (text_of(args, "iothread"))
         return error_set(err, "iothread: exports run on the main loop only");

@@ -5,6 +5,7 @@
 #include "block/graph-ops.h"
 #include "block/options.h"
 #include "util/error.h"
+#include "util/opts.h"
 
 static BlockNode *nodes, **nodes_last = &nodes;
 static unsigned name_counter;
@@ -56,19 +57,9 @@ BlockNode *node_next(BlockNode *n)
     return n ? n->next : nodes;
 }
 
-static bool name_wellformed(const char *s)
-{
-    if (!g_ascii_isalpha(*s))
-        return false;
-    for (; *s; s++)
-        if (!g_ascii_isalnum(*s) && !strchr("-._", *s))
-            return false;
-    return true;
-}
-
 bool node_name_ok(const char *name, GError **err)
 {
-    if (!name_wellformed(name))
+    if (!id_wellformed(name))
         return error_set(err, "Invalid node-name: '%s'", name);
     if (strlen(name) > 31)
         return error_set(err, "Node name too long");

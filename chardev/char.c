@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "chardev/char-int.h"
 #include "util/error.h"
+#include "util/opts.h"
 
 static GPtrArray *chardevs;                 /* in the order of creation */
 static GHashTable *aliases;                 /* second names: "serial0" of a -serial chardev:ID */
@@ -142,13 +143,7 @@ static bool open_log(Chardev *c, GHashTable *opts, GError **err)
 
 static bool valid_id(const char *id, GError **err)
 {
-    const char *p = id;
-
-    for (; *p; p++) {
-        if (!g_ascii_isalpha(*p) && (p == id || !(g_ascii_isdigit(*p) || strchr("-._", *p))))
-            break;
-    }
-    return (p > id && !*p) || error_set(err, "Parameter 'id' expects an identifier\n"
+    return id_wellformed(id) || error_set(err, "Parameter 'id' expects an identifier\n"
             "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.");
 }
 

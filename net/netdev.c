@@ -2,6 +2,7 @@
 #include <string.h>
 #include "net/net-int.h"
 #include "util/error.h"
+#include "util/opts.h"
 
 GArray *net_nics;
 bool net_nic_model_help;
@@ -127,19 +128,9 @@ static const NetdevType *find_type(const char *name, GError **err)
     return NULL;
 }
 
-static bool good_id(const char *id)
-{
-    if (!g_ascii_isalpha(*id))
-        return false;
-    for (; *id; id++)
-        if (!g_ascii_isalnum(*id) && !strchr("-._", *id))
-            return false;
-    return true;
-}
-
 static bool check_id(const char *id, GError **err)
 {
-    if (!good_id(id))
+    if (!id_wellformed(id))
         return error_set(err, "Parameter 'id' expects an identifier");
     return !net_find_netdev(id) || error_set(err, "Duplicate ID '%s' for netdev", id);
 }

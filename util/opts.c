@@ -243,3 +243,13 @@ bool opts_all_used(const Opts *o, const char *what, const char *const *known, GE
     }
     return true;
 }
+
+bool id_wellformed(const char *id)
+{
+    if (!g_ascii_isalpha(*id))
+        return false;
+    for (; *id; id++)
+        if (!g_ascii_isalnum(*id) && !strchr("-._", *id))
+            return false;
+    return true;
+}

@@ -27,6 +27,8 @@ bool opts_get_size(Opts *o, const char *name, uint64_t def, uint64_t *v, GError 
 void opts_set(Opts *o, const char *name, const char *value);
 /* All used? Else err names the first that is not, and the nearest in known (NULL-terminated; may be NULL). */
 bool opts_all_used(const Opts *o, const char *what, const char *const *known, GError **err);
+/* What QEMU takes as an id or node name: a letter, then letters, digits, "-", ".", "_". */
+bool id_wellformed(const char *id);
 /* "64M" -> bytes; unit: multiplier of a number without suffix. */
 bool parse_size_text(const char *s, uint64_t unit, uint64_t *v);
 bool parse_bool_text(const char *s, bool *v);

@@ -220,16 +220,6 @@ static bool wants_help(Opts *o, const char *driver)
     return true;
 }
 
-static bool id_is_good(const char *id)
-{
-    if (!g_ascii_isalpha(*id))
-        return false;
-    for (; *id; id++)
-        if (!g_ascii_isalnum(*id) && !strchr("-._", *id))
-            return false;
-    return true;
-}
-
 Device *device_add_opts(Machine *m, const char *text, bool hotplug, GError **err)
 {
     g_autoptr(Opts) o = opts_parse(text, "driver", err);
@@ -256,8 +246,8 @@ Device *device_add_opts(Machine *m, const char *text, bool hotplug, GError **err
         return NULL;
     }
     id = opts_get(o, "id");
-    if (id && (!id_is_good(id) || device_find(m, id))) {
-        error_set(err, id_is_good(id) ? "Duplicate device ID '%s'" : "Parameter 'id' expects an identifier, not '%s'", id);
+    if (id && (!id_wellformed(id) || device_find(m, id))) {
+        error_set(err, id_wellformed(id) ? "Duplicate device ID '%s'" : "Parameter 'id' expects an identifier, not '%s'", id);
         return NULL;
     }
     bus = find_bus(m, t, opts_get(o, "bus"), err);
