@@ -16,7 +16,8 @@
 typedef struct SlirpSource {
     GSource source;
     UserStack *stack;
-    GArray *fds;                /* GPollFD */
+    GArray *fds;                /* GPollFD, what is polled: GLib has the elements' addresses */
+    GArray *wanted;             /* GPollFD, what the stack asks for */
     gint64 deadline;            /* monotonic, us; -1: none */
 } SlirpSource;
 
@@ -126,11 +127,26 @@ static const SlirpCb callbacks = {
 
 /* ---- The source ---- */
 
-static void clear_fds(SlirpSource *src)
+/* Polls what is wanted. Each change makes GLib's next poll return at once, so there is none without need. */
+static void update_fds(SlirpSource *src)
 {
-    for (unsigned i = 0; i < src->fds->len; i++)
-        g_source_remove_poll(&src->source, &g_array_index(src->fds, GPollFD, i));
-    g_array_set_size(src->fds, 0);
+    bool same = src->fds->len == src->wanted->len;
+    GArray *old = src->fds;
+
+    for (unsigned i = 0; same && i < old->len; i++) {
+        const GPollFD *a = &g_array_index(old, GPollFD, i), *b = &g_array_index(src->wanted, GPollFD, i);
+
+        same = a->fd == b->fd && a->events == b->events;
+    }
+    if (!same) {
+        for (unsigned i = 0; i < old->len; i++)
+            g_source_remove_poll(&src->source, &g_array_index(old, GPollFD, i));
+        src->fds = src->wanted;
+        src->wanted = old;
+        for (unsigned i = 0; i < src->fds->len; i++)
+            g_source_add_poll(&src->source, &g_array_index(src->fds, GPollFD, i));
+    }
+    g_array_set_size(src->wanted, 0);
 }
 
 static int add_poll(int fd, int events, void *opaque)
@@ -141,8 +157,8 @@ static int add_poll(int fd, int events, void *opaque)
     p.events = (events & SLIRP_POLL_IN ? G_IO_IN : 0) | (events & SLIRP_POLL_OUT ? G_IO_OUT : 0) |
                (events & SLIRP_POLL_PRI ? G_IO_PRI : 0) | (events & SLIRP_POLL_ERR ? G_IO_ERR : 0) |
                (events & SLIRP_POLL_HUP ? G_IO_HUP : 0);
-    g_array_append_val(src->fds, p);
-    return src->fds->len - 1;
+    g_array_append_val(src->wanted, p);
+    return src->wanted->len - 1;
 }
 
 static int get_revents(int i, void *opaque)
@@ -159,15 +175,14 @@ static gboolean source_prepare(GSource *source, gint *timeout)
     SlirpSource *src = (SlirpSource *)source;
     uint32_t ms = UINT32_MAX;
 
-    clear_fds(src);
     if (src->stack->loading) {
+        update_fds(src);
         *timeout = -1;
         src->deadline = -1;
         return false;
     }
     slirp_pollfds_fill(src->stack->slirp, &ms, add_poll, src);
-    for (unsigned i = 0; i < src->fds->len; i++)    /* only now: the array does not move any more */
-        g_source_add_poll(source, &g_array_index(src->fds, GPollFD, i));
+    update_fds(src);
     src->deadline = ms == UINT32_MAX ? -1 : g_get_monotonic_time() + ms * 1000ll;
     *timeout = src->stack->pending ? 0 : ms == UINT32_MAX ? -1 : (gint)MIN(ms, (uint32_t)G_MAXINT);
     return false;
@@ -200,7 +215,10 @@ static gboolean source_dispatch(GSource *source, GSourceFunc fn, gpointer data)
 
 static void source_finalize(GSource *source)
 {
-    g_array_unref(((SlirpSource *)source)->fds);
+    SlirpSource *src = (SlirpSource *)source;
+
+    g_array_unref(src->fds);
+    g_array_unref(src->wanted);
 }
 
 static GSourceFuncs source_funcs = {
@@ -308,6 +326,7 @@ static UserStack *stack_start(NetClient *c, const UserConfig *cfg)
     s->source = (SlirpSource *)g_source_new(&source_funcs, sizeof *s->source);
     s->source->stack = s;
     s->source->fds = g_array_new(false, true, sizeof(GPollFD));
+    s->source->wanted = g_array_new(false, true, sizeof(GPollFD));
     g_source_attach(&s->source->source, NULL);
     g_main_context_wakeup(NULL);
     return s;
@@ -315,7 +334,7 @@ static UserStack *stack_start(NetClient *c, const UserConfig *cfg)
 
 static void stack_stop(UserStack *s)
 {
-    clear_fds(s->source);
+    update_fds(s->source);
     g_source_destroy(&s->source->source);
     g_source_unref(&s->source->source);
     g_ptr_array_unref(s->guestfwds);
