@@ -60,6 +60,15 @@ static uint32_t next_piece(ScsiRequest *r)
     return r->len;
 }
 
+/* Room for the host's data; what was in it before is nobody's business, also not a stream's. */
+static void ask_for_data(ScsiDisk *s)
+{
+    const uint32_t n = next_piece(&s->qdev.req);
+
+    memset(s->qdev.req.data, 0, n);
+    scsi_give(&s->qdev, n);
+}
+
 static void read_done(void *opaque, int ret)
 {
     ScsiDisk *s = opaque;
@@ -78,10 +87,10 @@ static void write_done(void *opaque, int ret)
     if (!survived(s, ret, true))
         return;
     piece_done(r);
-    if (!next_piece(r))
+    if (!r->sector_count)
         scsi_good(&s->qdev);
     else
-        scsi_give(&s->qdev, r->len);
+        ask_for_data(s);
 }
 
 void scsi_disk_continue(ScsiDisk *s)
@@ -97,7 +106,7 @@ void scsi_disk_continue(ScsiDisk *s)
         else
             r->aio = blk_aio_preadv(s->blk, at, &r->iov, 1, 0, read_done, s);
     } else if (!r->given && !r->retry) {
-        scsi_give(&s->qdev, next_piece(r));
+        ask_for_data(s);
     } else {
         r->given = true;
         next_piece(r);
