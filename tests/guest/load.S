@@ -1,5 +1,5 @@
 /*
- * A guest to be measured while it is moved: fills its memory, from 2 MiB on, with a file's data, then writes to part of it
+ * A guest to be measured while it is moved: fills its memory, from 16 MiB on, with a file's data, then writes to part of it
  * for ever.
  *
  *   -fw_cfg name=opt/data,file=F     the data: F's size must be whole MiB
@@ -10,7 +10,7 @@
  */
 #include "pm32.inc"
 
-#define FIRST 2                         /* MiB */
+#define FIRST 16                        /* MiB: a piece of up to 16 MiB must not run into the hole */
 #define HOLE 3072                       /* MiB of RAM below 4 GiB, when there is more */
 
 start:
