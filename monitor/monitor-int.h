@@ -36,7 +36,7 @@ typedef void CompleteAdd(void *opaque, const char *word);
 typedef void CompleteFn(int nb, const char *begun, CompleteAdd *add, void *opaque);
 
 typedef struct MonCommand {
-    /* HMP: "cont|c", "info status"; NULL: none. Arguments are "name:type" each, see hmp.c. */
+    /* HMP: "cont|c", "info status"; NULL: none. Arguments are "name:type" each, see hmp-args.c. */
     const char *name, *args, *params, *help;
     /* QMP; NULL: none. Types as in qmp-schema.h; NULL: nothing. */
     const char *qmp, *in, *out, *features;
@@ -97,6 +97,17 @@ void hmp_run_line(Monitor *mon, const char *line);
 void hmp_help(Monitor *mon, const char *name);
 void hmp_complete(Monitor *mon, const char *line, Readline *rl);
 bool hmp_name_matches(const char *names, const char *name, size_t len);
+
+/* ---- hmp-args.c ---- */
+typedef struct HmpArg {
+    char name[32], type[12];
+    bool optional;
+} HmpArg;
+/* The next description of a command's args at *args, which moves behind it; false: there is none. */
+bool hmp_next_arg(const char **args, HmpArg *a);
+void hmp_skip_spaces(const char **p);
+/* What stands at p as c's arguments: a new object; NULL with err. */
+json_t *hmp_parse_args(Monitor *mon, const MonCommand *c, const char *p, GError **err);
 
 /* Evaluates an expression at *p and moves *p behind it (hmp-expr.c). */
 bool hmp_expr(Monitor *mon, const char **p, int64_t *value, GError **err);
