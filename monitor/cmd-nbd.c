@@ -55,20 +55,16 @@ static void hmp_start(Monitor *mon, json_t *args)
     else if (socket_address_parse(&a, arg_str(args, "uri"), &e) && nbd_server_start(&a, 0, NULL, &e) && all)
         nbd_export_all(writable, &e);
     socket_address_clear(&a);
-    if (e) {
-        mon_printf(mon, "Error: %s\n", e->message);
-        g_error_free(e);
-    }
+    if (e)
+        mon_print_error(mon, e);
 }
 
 static void hmp_remove(Monitor *mon, json_t *args)
 {
     GError *e = NULL;
 
-    if (!nbd_export_remove(arg_str(args, "name"), true, arg_bool(args, "force"), &e)) {
-        mon_printf(mon, "Error: %s\n", e->message);
-        g_error_free(e);
-    }
+    if (!nbd_export_remove(arg_str(args, "name"), true, arg_bool(args, "force"), &e))
+        mon_print_error(mon, e);
 }
 
 #define MODE "<safe|hard>"
