@@ -15,7 +15,7 @@
 
 start:
     movl $fill_name, %esi
-    call number
+    call fw_number
     movl %ecx, %ebp                     /* MiB to do */
     movl $data_name, %esi
     call fw_find
@@ -61,7 +61,7 @@ start:
     jmp 1b
 9:  PUTS "filled\n"
     movl $dirty_name, %esi
-    call number
+    call fw_number
     testl %ecx, %ecx
     jz 8f
     movl %ecx, %ebx
@@ -75,28 +75,6 @@ start:
 8:  hlt
     jmp 8b
 
-/* esi: an item's name -> ecx: the number in it */
-number:
-    call fw_find
-    xorl %ecx, %ecx
-    testl %eax, %eax
-    jz 2f
-    movl $option, %edi
-    movl %edx, %ecx
-    andl $15, %ecx
-    call fw_read
-    xorl %ecx, %ecx
-    movl $option, %esi
-1:  lodsb
-    subb $'0', %al
-    cmpb $9, %al
-    ja 2f
-    movzbl %al, %eax
-    imull $10, %ecx
-    addl %eax, %ecx
-    jmp 1b
-2:  ret
-
 fill_name: .asciz "opt/fill"
 data_name: .asciz "opt/data"
 dirty_name: .asciz "opt/dirty"
@@ -109,5 +87,3 @@ command:
     .long 0
 step:
     .long 0
-option:
-    .space 16

@@ -24,7 +24,8 @@ start:
     call irq_unmask
     movl $14, %ecx
     call irq_unmask
-    call read_number
+    movl $name, %esi
+    call fw_number
     movl %ecx, left
     testl %ecx, %ecx
     jz 2f
@@ -35,26 +36,6 @@ start:
     jnz 1b
 2:  FINISH $0
 3:  FINISH $1
-
-/* ecx: the number in opt/reads */
-read_number:
-    movl $name, %esi
-    call fw_find
-    movl $digits, %edi
-    movl %edx, %ecx
-    andl $15, %ecx
-    call fw_read
-    xorl %ecx, %ecx
-    movl $digits, %esi
-1:  lodsb
-    subb $'0', %al
-    cmpb $9, %al
-    ja 2f
-    movzbl %al, %eax
-    imull $10, %ecx
-    addl %eax, %ecx
-    jmp 1b
-2:  ret
 
 /* al: the drive's status */
 read_one:
@@ -90,5 +71,4 @@ prd: .space 8
 series: .space 4
 done: .space 4
 left: .space 4
-digits: .space 20
 buffer = 0x200000                       /* 4 KiB in RAM */
