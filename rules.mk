@@ -17,6 +17,7 @@ ASL := $(patsubst $(SRC)/%,%,$(wildcard $(SRC)/hw/i386/*.asl))
 UNIT := $(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/unit/*.c))
 DEVTESTS := $(filter-out %/qtest %/libqtest,$(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/device/*.c)))
 FUZZERS := $(if $(wildcard $(SRC)/vl.c),$(filter-out tests/fuzz/lib%,$(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/fuzz/*.c))))
+FUZZLIBS := $(patsubst $(SRC)/%.c,%.o,$(wildcard $(SRC)/tests/fuzz/lib*.c))
 
 WARN := -Wall -Wextra -Wimplicit-fallthrough -Wvla -Wstrict-prototypes -Wno-missing-field-initializers -Wno-unused-parameter \
 	-Wno-gnu-variable-sized-type-not-at-end -Wno-override-init
@@ -98,9 +99,9 @@ tests/device/libqtest.o: tests/device/libqtest.c
 $(DEVTESTS): %: %.o tests/device/libqtest.o libvmemu.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDALL) -o $@ $< tests/device/libqtest.o libvmemu.a $(LIBS)
-$(FUZZERS): %: %.o tests/fuzz/librig.o libvmemu.a
+$(FUZZERS): %: %.o $(FUZZLIBS) libvmemu.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDALL) -rdynamic -o $@ $< tests/fuzz/librig.o libvmemu.a $(LIBS)
+	$(Q)$(CC) $(LDALL) -rdynamic -o $@ $< $(FUZZLIBS) libvmemu.a $(LIBS)
 
 # Guests for the tests: NAME.S, with NAME.c where there is one, becomes tests/guest/NAME.bin, a flat image (see tests/guest/README).
 GUEST_CFLAGS := -m32 -march=i386 -Os -std=gnu11 -Wall -Wextra -ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables
@@ -135,4 +136,4 @@ config.mak: $(SRC)/configure $(SRC)/VERSION
 
 .PHONY: all tests check bench run install clean guests
 .SECONDARY:
--include $(LIBOBJ:.o=.d) $(IMGOBJ:.o=.d) vl.d $(addsuffix .d,$(TOOLS) $(UNIT) $(DEVTESTS) $(FUZZERS) tests/device/libqtest tests/fuzz/librig)
+-include $(LIBOBJ:.o=.d) $(IMGOBJ:.o=.d) vl.d $(addsuffix .d,$(TOOLS) $(UNIT) $(DEVTESTS) $(FUZZERS) tests/device/libqtest) $(FUZZLIBS:.o=.d)

@@ -102,6 +102,26 @@ static void put_be(GByteArray *out, uint64_t v, unsigned n)
     g_byte_array_append(out, b, n);
 }
 
+static void save_scalars(const Field *f, const char *p, unsigned n, GByteArray *out)
+{
+    unsigned at = out->len;
+
+    if (n < 16 || f->elt != 4 || f->wire != 4) {
+        for (unsigned i = 0; i < n; i++)
+            put_be(out, get_elt(p + i * f->elt, f->elt, f->kind == F_INT || f->wire_sign), f->wire);
+        return;
+    }
+    /* Long arrays of registers: the guest stands still meanwhile. */
+    g_byte_array_set_size(out, at + n * 4);
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t v;
+
+        memcpy(&v, p + i * 4, 4);
+        v = GUINT32_TO_BE(v);
+        memcpy(out->data + at + i * 4, &v, 4);
+    }
+}
+
 static void save_fields(const StateTable *t, void *obj, GByteArray *out)
 {
     for (const Field *f = t->fields; f->kind; f++) {
@@ -115,8 +135,7 @@ static void save_fields(const StateTable *t, void *obj, GByteArray *out)
                 g_byte_array_append(out, (uint8_t *)p, n_wire(f, obj));
                 break;
             }
-            for (unsigned i = 0; i < n_wire(f, obj); i++)
-                put_be(out, get_elt(p + i * f->elt, f->elt, f->kind == F_INT || f->wire_sign), f->wire);
+            save_scalars(f, p, n_wire(f, obj), out);
             break;
         case F_TIMER:
             put_be(out, ((Timer *)(void *)p)->at, 8);
@@ -208,9 +227,33 @@ static bool cut_short(const Reader *r, const Field *f)
     return error_set(r->err, "%s: %s: the data ends here", r->where, f->name);
 }
 
+/* The first elements of a long array of bytes or 32-bit numbers without limits, as many as have been read; their number. */
+static unsigned load_plain(Reader *r, const Field *f, unsigned n, char *p)
+{
+    if (f->kind != F_UINT || f->elt != f->wire || (f->elt != 1 && f->elt != 4) || f->equal || f->max || f->min)
+        return 0;
+    if (!have(r, MIN((size_t)n * f->elt, 4096)))
+        return 0;
+    n = MIN(n, (size_t)(r->in->end - r->in->p) / f->elt);
+    memcpy(p, r->in->p, (size_t)n * f->elt);
+    r->in->p += (size_t)n * f->elt;
+    for (unsigned i = 0; f->elt == 4 && i < n; i++) {
+        uint32_t v;
+
+        memcpy(&v, p + i * 4, 4);
+        v = GUINT32_FROM_BE(v);
+        memcpy(p + i * 4, &v, 4);
+    }
+    return n;
+}
+
 static bool load_scalars(Reader *r, const Field *f, void *obj, char *p)
 {
-    for (unsigned i = 0; i < n_wire(f, obj); i++) {
+    unsigned n = n_wire(f, obj), done = 0;
+
+    for (unsigned part = 1; part && n - done >= 16; done += part)
+        part = load_plain(r, f, n - done, p + done * f->elt);
+    for (unsigned i = done; i < n; i++) {
         uint64_t v, top;
 
         if (!get_be(r, f->wire, &v))

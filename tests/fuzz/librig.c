@@ -158,7 +158,23 @@ static char *command_line(Rig *r)
                            RIG_RAM >> 20, n, n, n, n, n, hd, n, cd, n, fd, n, us);
 }
 
+/* Another type with the same state is there. */
+static bool same_state(Machine *m, const DeviceType *t)
+{
+    for (unsigned i = 0; t->state && i < m->devices->len; i++) {
+        if (((Device *)g_ptr_array_index(m->devices, i))->type->state == t->state) {
+            return true;
+        }
+    }
+    return false;
+}
+
 Rig *rig_new(unsigned number)
+{
+    return rig_new_of(number, false);
+}
+
+Rig *rig_new_of(unsigned number, bool distinct)
 {
     Rig *r = g_new0(Rig, 1);
     g_autoptr(GError) err = NULL;
@@ -196,8 +212,10 @@ Rig *rig_new(unsigned number)
         fail("board", err);
     }
     for (unsigned i = 0; device_types[i]; i++) {
-        if (!device_types[i]->internal && device_types[i]->category != CAT_CPU && !present(r->machine, device_types[i])) {
-            add_device(r, device_types[i]);
+        const DeviceType *t = device_types[i];
+
+        if (!t->internal && t->category != CAT_CPU && !present(r->machine, t) && !(distinct && same_state(r->machine, t))) {
+            add_device(r, t);
         }
     }
     if (!machine_ready(r->machine, &err)) {

@@ -40,6 +40,8 @@ typedef struct Op {
 
 /* The number keeps the names of two rigs' back-ends apart. Exits with a message when the machine can't be made. */
 Rig *rig_new(unsigned number);
+/* distinct: only one device of each state table. */
+Rig *rig_new_of(unsigned number, bool distinct);
 void rig_cleanup(void);             /* the files */
 void rig_reset(Rig *r);
 /* Puts all BARs where they can be reached, each function's decoding on. */

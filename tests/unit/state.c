@@ -126,6 +126,49 @@ START_TEST(test_every_cut)
 }
 END_TEST
 
+/* Long arrays go in one piece, as far as they have been read: a reader that has 7 more bytes at a time, and cuts everywhere. */
+typedef struct Drip { StateInput in; const uint8_t *end; } Drip;
+
+static bool drip(StateInput *in, size_t n)
+{
+    const uint8_t *end = ((Drip *)in)->end;
+
+    if ((size_t)(end - in->p) < n)
+        return false;
+    in->end = MIN(MAX(in->end, in->p + n) + 7, end);
+    return true;
+}
+
+START_TEST(test_long_arrays)
+{
+    typedef struct Long { uint32_t reg[40]; uint8_t mem[70]; uint32_t last; } Long;
+    static const Field fields[] = { FIELD(Long, reg), FIELD(Long, mem), FIELD(Long, last), { 0 } };
+    static const StateTable table = { .name = "long", .version = 1, .min_version = 1, .fields = fields };
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    Long a, b;
+
+    for (unsigned i = 0; i < 40; i++)
+        a.reg[i] = i * 0x01020305;
+    for (unsigned i = 0; i < 70; i++)
+        a.mem[i] = i * 3;
+    a.last = 0xdeadbeef;
+    state_save(&table, &a, out);
+    ck_assert_uint_eq(out->len, 40 * 4 + 70 + 4);
+    ck_assert_mem_eq(out->data + 4, "\1\2\3\5\2\4\6\xa", 8);
+    for (unsigned cut = 0; cut <= out->len; cut++) {
+        Drip d = { { out->data, out->data, drip }, out->data + cut };
+        g_autoptr(GError) err = NULL;
+
+        memset(&b, 0, sizeof b);
+        ck_assert_int_eq(state_load_from(&table, &b, 1, &d.in, "long", &err), cut == out->len);
+        ck_assert(cut == out->len || strstr(err->message, "the data ends here"));
+    }
+    ck_assert_mem_eq(&a.reg, &b.reg, sizeof a.reg);
+    ck_assert_mem_eq(&a.mem, &b.mem, sizeof a.mem);
+    ck_assert_uint_eq(a.last, b.last);
+}
+END_TEST
+
 START_TEST(test_audit)
 {
     static const Field holes[] = { FIELD(Thing, reg), FIELD(Thing, small), { 0 } };
@@ -148,6 +191,7 @@ int main(void)
     tcase_add_test(tc, test_round_trip);
     tcase_add_test(tc, test_limits);
     tcase_add_test(tc, test_every_cut);
+    tcase_add_test(tc, test_long_arrays);
     tcase_add_test(tc, test_audit);
     suite_add_tcase(s, tc);
     srunner_run_all(r, CK_ENV);
