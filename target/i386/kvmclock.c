@@ -1,6 +1,8 @@
 /*
  * kvmclock: the paravirtual clock that KVM keeps for its guests.  It is read when the machine stops and written when
  * it starts again, so that it does not run on meanwhile; a guest that was told of a stop does not take it for a hang.
+ * When it was not the user who stopped it, it is read anew when it is saved: the last pages of a move take long, and
+ * the guest's time shall be the world's.
  */
 #include "target/i386/cpu-int.h"
 #include "accel/kvm/kvm.h"
@@ -18,14 +20,24 @@ typedef struct KvmClock {
 
     /* host side */
     bool valid;                 /* clock is to be written at the next start */
+    bool goes_on;               /* ... and to be read again when it is saved */
     bool runs;
 } KvmClock;
 
-static void stopped(KvmClock *k)
+static void stopped(KvmClock *k, RunState s)
 {
     if (!k->valid) {
         k->valid = kvm_clock_get(&k->clock, &k->reliable) == 0;
+        k->goes_on = k->valid && s != RUN_PAUSED;
     }
+}
+
+static void kvmclock_save(void *obj)
+{
+    KvmClock *k = obj;
+
+    if (k->goes_on)
+        kvm_clock_get(&k->clock, &k->reliable);
 }
 
 static void tell_guest(Vcpu *v, void *arg)
@@ -40,7 +52,7 @@ static void started(KvmClock *k)
     if (k->valid && kvm_clock_set(k->clock) < 0) {
         error_report("KVM does not take the kvmclock");
     }
-    k->valid = false;
+    k->valid = k->goes_on = false;
     for (unsigned i = 0; i < m->vcpus->len && kvm_check(KVM_CAP_KVMCLOCK_CTRL); i++) {
         accel->vcpu_call(g_ptr_array_index(m->vcpus, i), tell_guest, NULL);
     }
@@ -53,7 +65,7 @@ static void on_state(void *opaque, bool running, RunState s)
     if (running) {
         started(k);
     } else if (k->runs) {
-        stopped(k);
+        stopped(k, s);
     }
     k->runs = running;
 }
@@ -71,7 +83,10 @@ static void kvmclock_unrealize(Device *d)
 
 static bool kvmclock_loaded(void *obj, int version, GError **err)
 {
-    ((KvmClock *)obj)->valid = true;
+    KvmClock *k = obj;
+
+    k->valid = true;
+    k->goes_on = false;
     return true;
 }
 
@@ -92,9 +107,9 @@ static const StateTable reliable_state = {
 };
 
 static const StateTable kvmclock_state = {
-    .name = "kvmclock", .version = 1, .min_version = 1, .load = kvmclock_load, .loaded = kvmclock_loaded,
+    .name = "kvmclock", .version = 1, .min_version = 1, .save = kvmclock_save, .load = kvmclock_load, .loaded = kvmclock_loaded,
     .fields = (const Field[]) { FIELD(KvmClock, clock, .keep = true), HOST(KvmClock, dev), HOST(KvmClock, send_reliable),
-        HOST(KvmClock, valid), HOST(KvmClock, runs), {0} },
+        HOST(KvmClock, valid), HOST(KvmClock, goes_on), HOST(KvmClock, runs), {0} },
     .subsections = (const StateTable *const[]) { &reliable_state, NULL },
 };
 
