@@ -17,7 +17,7 @@ ASL := $(patsubst $(SRC)/%,%,$(wildcard $(SRC)/hw/i386/*.asl))
 UNIT := $(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/unit/*.c))
 DEVTESTS := $(filter-out %/qtest %/libqtest,$(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/device/*.c)))
 FUZZERS := $(if $(wildcard $(SRC)/vl.c),$(filter-out tests/fuzz/lib%,$(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/fuzz/*.c))))
-FUZZLIBS := $(patsubst $(SRC)/%.c,%.o,$(wildcard $(SRC)/tests/fuzz/lib*.c))
+FUZZLIBS := $(patsubst $(SRC)/%.c,%.o,$(filter-out %/libimages.c %/libimages-ops.c,$(wildcard $(SRC)/tests/fuzz/lib*.c)))
 
 WARN := -Wall -Wextra -Wimplicit-fallthrough -Wvla -Wstrict-prototypes -Wno-missing-field-initializers -Wno-unused-parameter \
 	-Wno-gnu-variable-sized-type-not-at-end -Wno-override-init
@@ -27,6 +27,9 @@ OPT := -O0 -g3
 endif
 ifeq ($(ASAN),yes)
 OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+endif
+ifeq ($(FUZZ),yes)
+OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined -DLIBFUZZER
 endif
 ifeq ($(TSAN),yes)
 OPT := -O1 -g -fsanitize=thread
@@ -99,7 +102,13 @@ tests/device/libqtest.o: tests/device/libqtest.c
 $(DEVTESTS): %: %.o tests/device/libqtest.o libvmemu.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDALL) -o $@ $< tests/device/libqtest.o libvmemu.a $(LIBS)
-$(FUZZERS): %: %.o $(FUZZLIBS) libvmemu.a
+# The block drivers' harnesses; with libFuzzer's main, or with their own.
+IMAGEFUZZ := $(filter tests/fuzz/images-%,$(FUZZERS))
+IMAGELIB := $(patsubst $(SRC)/%.c,%.o,$(wildcard $(SRC)/tests/fuzz/libimages*.c))
+$(IMAGEFUZZ): %: %.o $(IMAGELIB) libvmemu.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDALL) $(if $(filter yes,$(FUZZ)),-fsanitize=fuzzer) -rdynamic -o $@ $< $(IMAGELIB) libvmemu.a $(LIBS)
+$(filter-out $(IMAGEFUZZ),$(FUZZERS)): %: %.o $(FUZZLIBS) libvmemu.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDALL) -rdynamic -o $@ $< $(FUZZLIBS) libvmemu.a $(LIBS)
 
@@ -117,6 +126,11 @@ tests/guest/%.bin: tests/guest/%.S $(wildcard $(SRC)/tests/guest/*.c) $(wildcard
 
 check: all tests
 	@$(SRC)/tests/run --src $(SRC) --build . $(T)
+# The block drivers' harnesses with libFuzzer, in fuzz/, a build of their own by clang: tests/fuzz/run-images runs them.
+fuzz: all
+	@mkdir -p fuzz && cd fuzz && $(SRC)/configure --enable-fuzz CC=clang
+	@+$(MAKE) --no-print-directory -C fuzz harnesses
+harnesses: $(IMAGEFUZZ)
 bench: all guests
 	@$(SRC)/tests/bench/run --build .
 run: all
@@ -129,11 +143,11 @@ install: all
 	install -m 644 $(wildcard $(SRC)/docs/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
 
 clean:
-	rm -rf $(DIRS) img tests libvmemu.a $(PROGS) *.so *.o *.d
+	rm -rf $(DIRS) img tests fuzz libvmemu.a $(PROGS) *.so *.o *.d
 
 config.mak: $(SRC)/configure $(SRC)/VERSION
 	@./config.status
 
-.PHONY: all tests check bench run install clean guests
+.PHONY: all tests check fuzz harnesses bench run install clean guests
 .SECONDARY:
--include $(LIBOBJ:.o=.d) $(IMGOBJ:.o=.d) vl.d $(addsuffix .d,$(TOOLS) $(UNIT) $(DEVTESTS) $(FUZZERS) tests/device/libqtest) $(FUZZLIBS:.o=.d)
+-include $(LIBOBJ:.o=.d) $(IMGOBJ:.o=.d) vl.d $(addsuffix .d,$(TOOLS) $(UNIT) $(DEVTESTS) $(FUZZERS) tests/device/libqtest) $(FUZZLIBS:.o=.d) $(IMAGELIB:.o=.d)
