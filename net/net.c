@@ -7,6 +7,7 @@
 
 #define QUEUE_PACKETS 10000             /* of senders that do not wait */
 #define QUEUE_BYTES (16u << 20)
+#define MAX_HUBS 8                      /* that one packet crosses */
 
 typedef struct Packet {
     NetClient *from;
@@ -210,6 +211,18 @@ bool net_can_send(NetClient *from)
     return !to || (!to->delivering && !to->in.length && can_receive(to));
 }
 
+/* What waits for c behind a hub waits in the queues of its other ports. */
+static void flush_hub(NetClient *c)
+{
+    static unsigned depth;              /* hubs may be connected in a ring */
+
+    if (!c->peer || c->peer->type != &net_hub_port_type || depth == MAX_HUBS)
+        return;
+    depth++;
+    c->peer->type->sent(c->peer);
+    depth--;
+}
+
 bool net_flush(NetClient *c)
 {
     if (c->delivering)
@@ -229,6 +242,8 @@ bool net_flush(NetClient *c)
         if (from->type->sent && !c->in.length)
             from->type->sent(from);
     }
+    if (!c->in.length)
+        flush_hub(c);
     return !c->in.length;
 }
 

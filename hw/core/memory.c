@@ -13,7 +13,7 @@ typedef struct Doorbell {
     unsigned size;
     bool has_match;
     uint64_t match;
-    int fd;
+    int fd;                     /* -1: coalesced writes */
     bool active, pio;           /* registered with the accelerator at addr */
     uint64_t addr;
     bool seen;
@@ -278,10 +278,17 @@ void region_add_ioeventfd(Region *r, uint64_t off, unsigned size, const uint64_t
     changed(r);
 }
 
+static bool doorbell_tell(Doorbell *b, bool add)
+{
+    if (b->fd < 0)
+        return accel->coalesce && accel->coalesce(b->addr, b->size, b->pio, add);
+    return accel->ioeventfd && accel->ioeventfd(b->fd, b->addr, b->size, b->pio, b->has_match ? &b->match : NULL, add, NULL);
+}
+
 static void doorbell_drop(Doorbell *b)
 {
-    if (b->active && accel && accel->ioeventfd)
-        accel->ioeventfd(b->fd, b->addr, b->size, b->pio, b->has_match ? &b->match : NULL, false, NULL);
+    if (b->active && accel)
+        doorbell_tell(b, false);
     b->active = false;
 }
 
@@ -297,6 +304,28 @@ void region_del_ioeventfd(Region *r, uint64_t off, unsigned size, const uint64_t
         g_free(b);
         return;
     }
+}
+
+void region_add_coalesced(Region *r, uint64_t off, unsigned size)
+{
+    region_add_ioeventfd(r, off, size, NULL, -1);
+}
+
+bool region_is_coalesced(const Region *r)
+{
+    for (const GSList *l = r->doorbells; l; l = l->next) {
+        const Doorbell *b = l->data;
+
+        if (b->active && b->fd < 0)
+            return true;
+    }
+    return false;
+}
+
+void region_flush_coalesced(const Region *r)
+{
+    if (region_is_coalesced(r))
+        accel->coalesced_flush();
 }
 
 static void visit_doorbells(FlatView *v, bool pio)
@@ -316,7 +345,7 @@ static void visit_doorbells(FlatView *v, bool pio)
             doorbell_drop(b);
             b->addr = addr;
             b->pio = pio;
-            b->active = accel->ioeventfd(b->fd, addr, b->size, pio, b->has_match ? &b->match : NULL, true, NULL);
+            b->active = doorbell_tell(b, true);
         }
     }
 }
@@ -336,7 +365,7 @@ static void sweep(Region *r, bool clear)
 
 void ioeventfds_update(Machine *m)
 {
-    if (!accel || !accel->ioeventfd)
+    if (!accel)
         return;
     visit_doorbells(m->mem_view, false);
     visit_doorbells(m->io_view, true);

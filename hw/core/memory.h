@@ -18,7 +18,6 @@ typedef struct RegionOps {
     uint8_t min, max;               /* sizes that the handlers take; 0: 1 and 4. Others are split or widened */
     uint8_t valid_min, valid_max;   /* sizes that the hardware answers; 0: 1 and 8. Others: all ones, ignored */
     bool unaligned;                 /* unaligned accesses reach the handlers as they are */
-    bool coalesce;                  /* writes may be batched by KVM */
     bool past_end;                  /* an access of up to max bytes may run past the region's end */
 } RegionOps;
 
@@ -42,7 +41,7 @@ struct Region {
     const RegionOps *ops;
     void *opaque;
     Machine *machine;               /* of the two roots only */
-    GSList *doorbells;              /* ioeventfds, see memory.c */
+    GSList *doorbells;              /* ioeventfds and coalesced writes, see memory.c */
 };
 
 /* Host memory that a guest sees. Its name and size are part of the migration stream ("pc.ram", "vga.vram"). */
@@ -94,6 +93,11 @@ void ram_log_sync(Machine *m);
 /* A doorbell: a write of `size` bytes (0: any) of `match` (NULL: any value) at off signals fd (an eventfd). */
 void region_add_ioeventfd(Region *r, uint64_t off, unsigned size, const uint64_t *match, int fd);
 void region_del_ioeventfd(Region *r, uint64_t off, unsigned size, const uint64_t *match, int fd);
+/* Writes there may be batched by KVM: they come before whatever else the CPU that wrote asks for, or when the device calls
+ * region_flush_coalesced. Each takes a call of KVM that waits some ms, so not before a driver is at work. For the region's life. */
+void region_add_coalesced(Region *r, uint64_t off, unsigned size);
+bool region_is_coalesced(const Region *r);          /* some of it, now */
+void region_flush_coalesced(const Region *r);       /* any device's handlers may run */
 
 /* ---- Accesses by the CPU (and by the monitor and qtest). Holes read as all ones, writes there are lost. ---- */
 uint64_t mem_read(Machine *m, uint64_t addr, unsigned size);

@@ -165,7 +165,7 @@ static void window_write(void *opaque, uint64_t off, uint64_t val, unsigned size
 }
 
 static const RegionOps lowmem_ops = {
-    .read = window_read, .write = window_write, .max = 8, .unaligned = true, .coalesce = true,
+    .read = window_read, .write = window_write, .max = 8, .unaligned = true,
 };
 
 /* ---- Plain memory ---- */

@@ -79,6 +79,9 @@ typedef struct E1000 {
     bool tx_blocked;                /* the network takes no more for now */
     bool tx_running;
     bool got_tso;                   /* the stream had tso_props */
+    Timer tail_timer;               /* looks for the guest's free buffers */
+    uint32_t tail_wait;
+    bool tail_timer_on, tail_coalesced, catching_up;
 
     /* properties */
     uint32_t flags;
@@ -101,6 +104,7 @@ void e1000_count_bytes(E1000 *s, unsigned low, size_t size);
 void e1000_raise(E1000 *s, uint32_t causes);
 void e1000_update_irq(E1000 *s);
 void e1000_mit_expired(void *opaque);
+void e1000_catch_up(E1000 *s);      /* with what KVM has batched */
 /* e1000-tx.c */
 void e1000_transmit(E1000 *s);      /* what the ring holds, some of it in a bottom half */
 void e1000_finish_transmit(E1000 *s);   /* ... all of it, once around the ring at most */

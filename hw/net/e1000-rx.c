@@ -17,6 +17,10 @@ void e1000_set_rctl(E1000 *s, uint32_t val)
     *reg(s, RCTL) = val;
     s->rxbuf_size = sizes[!!(val & RCTL_BSEX)][val >> RCTL_BSIZE & 3];
     s->rxbuf_min_shift = (val >> RCTL_RDMTS & 3) + 1;
+    if ((val & RCTL_EN) && !s->tail_coalesced) {
+        s->tail_coalesced = true;
+        region_add_coalesced(&s->mmio, RDT, 4);
+    }
 }
 
 static unsigned ring_size(E1000 *s)
@@ -178,6 +182,8 @@ static void put(E1000 *s, RxPacket *p, const uint8_t *h, size_t size)
         p->size -= 4;
     }
     p->total = p->size + (*reg(s, RCTL) & RCTL_SECRC ? 0 : FCS);
+    if (!has_room(s, p->total))
+        e1000_catch_up(s);
     if (!has_room(s, p->total)) {
         overrun(s);
         return;

@@ -130,7 +130,8 @@ static const Field fields[] = {
     STRUCT(E1000, tx.props, &props_state), LOCAL(E1000, tx.tso), LOCAL(E1000, tx.vlan_needed), LOCAL(E1000, tx.vlan), LOCAL(E1000, delay_tx),
     LOCAL(E1000, tso_last), LOCAL(E1000, mit_until), LOCAL(E1000, autoneg_until),
     HOST(E1000, nic), HOST(E1000, mmio), HOST(E1000, io), HOST(E1000, mit_timer), HOST(E1000, autoneg_timer), HOST(E1000, tx_bh),
-    HOST(E1000, tx_blocked), HOST(E1000, tx_running), HOST(E1000, got_tso), HOST(E1000, flags), {0}
+    HOST(E1000, tx_blocked), HOST(E1000, tx_running), HOST(E1000, got_tso), HOST(E1000, tail_timer), HOST(E1000, tail_wait),
+    HOST(E1000, tail_timer_on), HOST(E1000, tail_coalesced), HOST(E1000, catching_up), HOST(E1000, flags), {0}
 };
 #undef F
 

@@ -12,6 +12,8 @@
 
 /* No more than 7813 interrupts a second (13.4.18). */
 enum { MIT_UNIT = 256, MIT_MIN = 500, MIT_TADV_UNITS = 4 };
+/* Between looks at a full ring, in ns. */
+enum { TAIL_WAIT = 1000000, TAIL_WAIT_MAX = 64000000 };
 
 /* ---- Interrupts ---- */
 
@@ -171,9 +173,16 @@ static uint64_t mmio_read(void *opaque, uint64_t off, unsigned size)
     return plain_mask(off) ? *reg(s, off) : 0;
 }
 
+void e1000_catch_up(E1000 *s)
+{
+    s->catching_up = true;          /* the caller is about to receive: not from within */
+    region_flush_coalesced(&s->mmio);
+    s->catching_up = false;
+}
+
 static void receive_again(E1000 *s)
 {
-    if (e1000_can_receive(s))
+    if (!s->catching_up && e1000_can_receive(s))
         net_flush(s->nic.client);
 }
 
@@ -189,8 +198,6 @@ static void write_plain(E1000 *s, unsigned off, uint32_t val)
         const uint8_t mac[6] = { low, low >> 8, low >> 16, low >> 24, val, val >> 8 };
 
         nic_show_mac(&s->nic, mac);
-    } else if (off == TDLEN || off == TXDCTL) {
-        e1000_transmit(s);
     }
 }
 
@@ -238,8 +245,11 @@ static void mmio_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
         *reg(s, TCTL) = val;
         e1000_transmit(s);
         break;
-    case TDH: case TDT:
-        *reg(s, off) = val & 0xffff;
+    case TDH:                       /* the ring moves on when its tail is written, or transmission is turned on */
+        *reg(s, TDH) = val & 0xffff;
+        break;
+    case TDT:
+        *reg(s, TDT) = val & 0xffff;
         e1000_transmit(s);
         break;
     default:
@@ -277,9 +287,36 @@ static void config_write(PciDevice *pd, unsigned off, uint32_t val, unsigned len
 
 /* ---- The network's side ---- */
 
+/* KVM keeps the tail that a driver writes until its CPU has something else to say, which may be never: a full ring is looked
+ * at again, soon at first. */
 static bool nic_can_receive(NetClient *c)
 {
-    return e1000_can_receive(DEVICE(nic_device(c), E1000));
+    E1000 *s = DEVICE(nic_device(c), E1000);
+
+    if (e1000_can_receive(s)) {
+        s->tail_wait = 0;
+        return true;
+    }
+    if (!region_is_coalesced(&s->mmio) || !(*reg(s, RCTL) & RCTL_EN))
+        return false;
+    e1000_catch_up(s);
+    if (e1000_can_receive(s))
+        return true;
+    if (!s->tail_timer_on) {
+        s->tail_timer_on = true;
+        s->tail_wait = s->tail_wait ? MIN(2 * s->tail_wait, TAIL_WAIT_MAX) : TAIL_WAIT;
+        timer_arm(&s->tail_timer, vm_now(&s->pci.dev) + s->tail_wait);
+    }
+    return false;
+}
+
+static void tail_expired(void *opaque)
+{
+    E1000 *s = opaque;
+
+    s->tail_timer_on = false;
+    region_flush_coalesced(&s->mmio);
+    net_flush(s->nic.client);
 }
 
 static bool nic_receive(NetClient *c, const struct iovec *iov, unsigned n, size_t size)
@@ -320,6 +357,8 @@ static void e1000_reset(Device *d)
 
     timer_stop(&s->mit_timer);
     timer_stop(&s->autoneg_timer);
+    timer_stop(&s->tail_timer);
+    s->tail_timer_on = false;
     bh_cancel(s->tx_bh);
     s->tx_blocked = false;
     for (unsigned i = 0; i < G_N_ELEMENTS(s->mac); i++)
@@ -347,6 +386,7 @@ static bool e1000_realize(Device *d, GError **err)
 
     timer_init(&s->mit_timer, d, e1000_mit_expired, s);
     timer_init(&s->autoneg_timer, d, e1000_autoneg_done, s);
+    timer_init(&s->tail_timer, d, tail_expired, s);
     s->tx_bh = bh_new(e1000_tx_bh, s);
     pci_set_pin(&s->pci, 1);
     region_init_io(&s->mmio, d, "e1000-mmio", MAC_BYTES, &mmio_ops, s);

@@ -142,7 +142,7 @@ static void rtc_write(void *opaque, uint64_t off, uint64_t val, unsigned size)
 
 static const RegionOps rtc_ops = { .read = rtc_read, .write = rtc_write, .min = 1, .max = 1 };
 /* The index is a latch: KVM may gather writes to it until something else leaves the guest. */
-static const RegionOps index_ops = { .read = rtc_read, .write = rtc_write, .min = 1, .max = 1, .coalesce = true };
+static const RegionOps index_ops = { .read = rtc_read, .write = rtc_write, .min = 1, .max = 1 };
 
 void rtc_set_cmos(Device *rtc, unsigned index, uint8_t val)
 {

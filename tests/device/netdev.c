@@ -193,6 +193,13 @@ static void test_hub(void)
     card_send(&c[2], f, sizeof f);
     tap_ok(card_receive(&c[0], got, 1000) == sizeof f && card_receive(&c[1], got, 1000) == sizeof f, "hub: to both others");
     tap_eq(card_receive(&c[2], got, 20), (uint64_t)-1, "hub: not back");
+    w(&c[1], 0x100, 0);
+    w(&c[2], 0x100, 0);
+    make_frame(f, sizeof f, 4);
+    card_send(&c[0], f, sizeof f);
+    tap_eq(card_receive(&c[1], got, 20), (uint64_t)-1, "hub: nobody receives");
+    w(&c[1], 0x100, 0x801a);
+    tap_ok(card_receive(&c[1], got, 1000) == sizeof f && !memcmp(f, got, sizeof f), "hub: what waited comes when somebody does");
     qtest_end(q);
 }
 

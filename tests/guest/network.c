@@ -7,6 +7,7 @@
  *   p N,X        N pings to 10.9.9.X with growing sizes
  *   t N,SIZE     sends N frames of SIZE bytes
  *   s N          takes N frames in
+ *   o N          the same with one free buffer at a time, without a word to the card but the ring's tail
  *
  * Registers: 8254x Software Developer's Manual (317453), chapter 13. Protocols: RFC 768, 791, 792, 826, 1350, 2131.
  */
@@ -551,6 +552,30 @@ static void sink(unsigned count)
     guest_tap(1, "all have come");
 }
 
+static void one_buffer(unsigned count)
+{
+    unsigned n, i;
+
+    set(RCTL, 0);
+    while (receive(&n))
+        release();
+    rx_at = 0;
+    set(RDH, 0);
+    set(RDT, 1);
+    set(RCTL, 1 << 1 | 1 << 15 | 1 << 26);
+    print("# ready\n");
+    for (; count; count--) {
+        for (i = 0; !receive(&n) && i < PATIENCE; i++)
+            ;
+        if (i == PATIENCE)
+            break;
+        ((Rx *)RX_RING)[rx_at].status = 0;
+        rx_at = (rx_at + 1) % RING;
+        set(RDT, (rx_at + 1) % RING);
+    }
+    guest_tap(!count, "each has come");
+}
+
 static const char *number(const char *s, unsigned *to)
 {
     for (*to = 0; *s >= '0' && *s <= '9'; s++)
@@ -576,6 +601,7 @@ int network(void)
     case 'p': pings(a, me, b); break;
     case 't': transmit(a, b); break;
     case 's': sink(a); break;
+    case 'o': one_buffer(a); break;
     default: return 3;
     }
     guest_end();
