@@ -118,7 +118,8 @@ void blk_lock_medium(BlockBackend *blk, bool locked);
 /* Requests. offset and length need not be multiples of a sector. A request beyond the end is -EIO. */
 enum { BLK_FUA = 1 << 0,                        /* the data is stable when the write completes */
        BLK_MAY_UNMAP = 1 << 1,                  /* write_zeroes may deallocate */
-       BLK_NO_FALLBACK = 1 << 2 };              /* write_zeroes: -ENOTSUP rather than slow writes */
+       BLK_NO_FALLBACK = 1 << 2,                /* write_zeroes: -ENOTSUP rather than slow writes */
+       BLK_EXPLICIT = 1 << 3 };                 /* write_zeroes: in this node, though it reads so already: what it reads over changes */
 BlkRequest *blk_aio_preadv(BlockBackend *blk, int64_t offset, const struct iovec *iov, unsigned niov, unsigned flags,
                            BlkCompletion *cb, void *opaque);
 BlkRequest *blk_aio_pwritev(BlockBackend *blk, int64_t offset, const struct iovec *iov, unsigned niov, unsigned flags,

@@ -558,6 +558,15 @@ int node_co_flush(BlockNode *n)
     return ret;
 }
 
+/* Where an overlay grew, a longer backing file must not come into sight. */
+static int hide_backing(BlockNode *n, int64_t old, int64_t length, GError **err)
+{
+    int64_t end = n->backing ? MIN(length, node_length(n->backing->node)) : 0;
+    int ret = end > old ? co_zero_tracked(n, old, end - old, BLK_EXPLICIT) : 0;
+
+    return ret < 0 ? error_set_errno(err, ret, "Failed to zero out new clusters"), ret : 0;
+}
+
 int node_co_truncate(NodeLink *l, int64_t length, bool exact, Prealloc p, GError **err)
 {
     BlockNode *n = l->node;
@@ -578,6 +587,11 @@ int node_co_truncate(NodeLink *l, int64_t length, bool exact, Prealloc p, GError
     ret = n->drv->co_truncate(n, length, exact, p, err);
     if (ret == 0)
         node_set_length(n, n->drv->length ? node_length(n) : length);
+    if (ret == 0 && length > old) {
+        ret = hide_backing(n, old, length, err);
+        if (ret < 0 && n->drv->co_truncate(n, old, exact, PREALLOC_OFF, NULL) == 0)
+            node_set_length(n, old);
+    }
     untrack(n, &t);
     return ret;
 }

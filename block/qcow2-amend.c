@@ -245,11 +245,9 @@ static int apply(Qcow2 *q, Amend *a, GError **err)
     if (ret == 0 && a->version >= 3 && a->lazy != !!(q->compatible & COMPAT_LAZY_REFCOUNTS))
         ret = set_lazy(q, a->lazy);
     if (ret == 0 && a->has_size) {
-        BlockNode *n = q->node;
+        NodeLink l = { .node = q->node, .perm = PERM_WRITE | PERM_RESIZE };
 
-        ret = qcow2_co_truncate(n, (a->size + 511) & ~UINT64_C(511), false, PREALLOC_OFF, err);
-        if (ret == 0)
-            node_set_length(n, (a->size + 511) & ~UINT64_C(511));
+        ret = node_co_truncate(&l, (a->size + 511) & ~UINT64_C(511), false, PREALLOC_OFF, err);
     }
     if (ret == 0 && a->version < q->version)
         ret = downgrade(q, err);

@@ -96,6 +96,8 @@ bool qcow2_reads_zero(Qcow2 *q, uint64_t offset, uint64_t bytes)
             return false;
         if (type == CL_NORMAL || type == CL_COMPRESSED)
             return false;
+        if ((type == CL_UNALLOCATED || type == CL_UNALLOCATED_HOST) && !b && !qcow2_is_bare(q))
+            return false;
         if ((type == CL_UNALLOCATED || type == CL_UNALLOCATED_HOST) && b && (int64_t)offset < len) {
             int ret = node_co_status_above(b, NULL, offset, MIN(now, len - offset), &pnum, NULL, NULL, NULL);
 
@@ -246,9 +248,9 @@ static int zero_parts(Qcow2 *q, uint64_t offset, uint64_t bytes, unsigned flags)
 
         co_mutex_lock(&q->lock);
         if (now < q->cluster_size)
-            ret = qcow2_zero_subclusters(q, offset, now);
+            ret = qcow2_zero_subclusters(q, offset, now, flags);
         else
-            ret = qcow2_zero_clusters(q, offset, now, flags & BLK_MAY_UNMAP);
+            ret = qcow2_zero_clusters(q, offset, now, flags);
         co_mutex_unlock(&q->lock);
         offset += now;
         bytes -= now;
@@ -264,7 +266,7 @@ int qcow2_co_zero(BlockNode *n, int64_t offset, int64_t bytes, unsigned flags)
 
     if (offset & sub || (end & sub && end < n->length)) {
         /* part of a cluster: nothing to do if it reads as zeroes already */
-        return qcow2_reads_zero(q, offset, bytes) ? 0 : -ENOTSUP;
+        return !(flags & BLK_EXPLICIT) && qcow2_reads_zero(q, offset, bytes) ? 0 : -ENOTSUP;
     }
     if (q->extended && (cluster_in(q, offset) || (cluster_in(q, end) && end < n->length)))
         return zero_parts(q, offset, bytes, flags);
@@ -274,7 +276,7 @@ int qcow2_co_zero(BlockNode *n, int64_t offset, int64_t bytes, unsigned flags)
             return ret;
     }
     co_mutex_lock(&q->lock);
-    ret = qcow2_zero_clusters(q, offset, cluster_round(q, bytes), flags & BLK_MAY_UNMAP && !q->data_file_raw);
+    ret = qcow2_zero_clusters(q, offset, cluster_round(q, bytes), q->data_file_raw ? flags & ~BLK_MAY_UNMAP : flags);
     co_mutex_unlock(&q->lock);
     return ret;
 }

@@ -6,14 +6,14 @@
 
 typedef struct Entry { uint64_t entry, bits; } Entry;
 
-/* Reads as zeroes already, and nothing shows through. */
-static bool nothing_to_zero(Qcow2 *q, Entry e, ClusterType t)
+/* Reads as zeroes already, and nothing shows through. bare: nor does it where nothing is. */
+static bool nothing_to_zero(Qcow2 *q, Entry e, ClusterType t, bool bare)
 {
     if (t == CL_ZERO_PLAIN)
         return true;
     if (t != CL_UNALLOCATED)
         return false;
-    return q->extended ? e.bits == SUB_ZEROES || (!e.bits && !q->node->backing) : !q->node->backing;
+    return q->extended ? e.bits == SUB_ZEROES || (!e.bits && bare) : bare;
 }
 
 static Entry plain_zero(const Qcow2 *q)
@@ -22,25 +22,25 @@ static Entry plain_zero(const Qcow2 *q)
 }
 
 /* What becomes of an entry; unchanged: leave it. */
-static Entry zeroed_entry(Qcow2 *q, Entry e, bool unmap)
+static Entry zeroed_entry(Qcow2 *q, Entry e, unsigned flags)
 {
     ClusterType t = qcow2_entry_type(q, e.entry);
 
     if (q->version < 3)
         return (Entry){ 0 };
-    if (nothing_to_zero(q, e, t))
+    if (nothing_to_zero(q, e, t, qcow2_is_bare(q) && !(flags & BLK_EXPLICIT)))
         return e;
-    if ((t == CL_NORMAL || t == CL_ZERO_ALLOC) && (e.entry & COPIED) && !unmap)
+    if ((t == CL_NORMAL || t == CL_ZERO_ALLOC) && (e.entry & COPIED) && !(flags & BLK_MAY_UNMAP))
         return q->extended ? (Entry){ e.entry, SUB_ZEROES } : (Entry){ (e.entry & (L2_OFFSET | COPIED)) | ZERO, 0 };
     return plain_zero(q);
 }
 
 /* full: as if never written, so that the backing file shows. */
-static Entry discarded_entry(Qcow2 *q, Entry e, bool full)
+static Entry discarded_entry(Qcow2 *q, Entry e, unsigned full)
 {
     if (full || q->version < 3)
         return (Entry){ 0 };
-    return nothing_to_zero(q, e, qcow2_entry_type(q, e.entry)) ? e : plain_zero(q);
+    return nothing_to_zero(q, e, qcow2_entry_type(q, e.entry), qcow2_is_bare(q)) ? e : plain_zero(q);
 }
 
 static bool table_missing(Qcow2 *q, uint64_t offset)
@@ -50,16 +50,22 @@ static bool table_missing(Qcow2 *q, uint64_t offset)
     return l1 >= q->l1_size || !(q->l1[l1] & L1_OFFSET);
 }
 
+typedef struct Change {
+    Entry (*becomes)(Qcow2 *q, Entry e, unsigned how);
+    unsigned how;
+    bool skips;                 /* what has no table stays so */
+    FreeKind kind;
+} Change;
+
 /* One slice's worth from offset; *done: how many bytes that was. */
-static int change_some(Qcow2 *q, uint64_t offset, uint64_t bytes, int how, bool flag, FreeKind kind, uint64_t *done)
+static int change_some(Qcow2 *q, uint64_t offset, uint64_t bytes, const Change *c, uint64_t *done)
 {
     uint64_t span = UINT64_C(1) << (q->cluster_bits + q->l2_bits);
     unsigned index, n;
     Slice *s;
     int ret;
 
-    /* nothing there, and nothing that would show through: it stays so */
-    if (table_missing(q, offset) && (!q->node->backing || (how && flag))) {
+    if (c->skips && table_missing(q, offset)) {
         *done = MIN(bytes, span - (offset & (span - 1)));
         return 0;
     }
@@ -69,27 +75,27 @@ static int change_some(Qcow2 *q, uint64_t offset, uint64_t bytes, int how, bool 
     n = MIN(bytes >> q->cluster_bits, slice_entries(q) - index);
     for (unsigned i = 0; i < n; i++) {
         Entry old = { entry_get(q, s, index + i), bits_get(q, s, index + i) };
-        Entry now = how ? discarded_entry(q, old, flag) : zeroed_entry(q, old, flag);
+        Entry now = c->becomes(q, old, c->how);
 
         if (now.entry == old.entry && now.bits == old.bits)
             continue;
         entry_set(q, s, index + i, now.entry, now.bits);
         if (!(now.entry & L2_OFFSET))
-            qcow2_free_entry(q, old.entry, kind);
+            qcow2_free_entry(q, old.entry, c->kind);
     }
     slice_put(s);
     *done = (uint64_t)n << q->cluster_bits;
     return 0;
 }
 
-static int change(Qcow2 *q, uint64_t offset, uint64_t bytes, int how, bool flag, FreeKind kind)
+static int change(Qcow2 *q, uint64_t offset, uint64_t bytes, const Change *c)
 {
     uint64_t done = 0;
     int ret = 0;
 
     qcow2_wait_allocs(q, offset, offset + bytes);
     while (bytes >= q->cluster_size && ret == 0) {
-        ret = change_some(q, offset, bytes, how, flag, kind, &done);
+        ret = change_some(q, offset, bytes, c, &done);
         offset += done;
         bytes -= done;
         if (q->pending->len > 4096 && ret == 0)
@@ -98,21 +104,25 @@ static int change(Qcow2 *q, uint64_t offset, uint64_t bytes, int how, bool flag,
     return ret;
 }
 
-int qcow2_zero_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, bool unmap)
+int qcow2_zero_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, unsigned flags)
 {
-    if (q->version < 3 && q->node->backing)
+    bool bare = qcow2_is_bare(q) && !(flags & BLK_EXPLICIT);
+
+    if (q->version < 3 && !bare)
         return -ENOTSUP;
-    return change(q, offset, bytes, 0, unmap, FREE_REQUEST);
+    return change(q, offset, bytes, &(Change){ zeroed_entry, flags, bare, FREE_REQUEST });
 }
 
 int qcow2_discard_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, bool full, FreeKind kind)
 {
-    if (!full && q->version < 3 && q->node->backing)
+    bool bare = qcow2_is_bare(q);
+
+    if (!full && q->version < 3 && !bare)
         return -ENOTSUP;
-    return change(q, offset, bytes, 1, full, kind);
+    return change(q, offset, bytes, &(Change){ discarded_entry, full, bare || full, kind });
 }
 
-int qcow2_zero_subclusters(Qcow2 *q, uint64_t offset, uint64_t bytes)
+int qcow2_zero_subclusters(Qcow2 *q, uint64_t offset, uint64_t bytes, unsigned flags)
 {
     uint64_t in = cluster_in(q, offset), e, mask = sub_mask(q, in, in + bytes);
     unsigned index;
@@ -120,7 +130,7 @@ int qcow2_zero_subclusters(Qcow2 *q, uint64_t offset, uint64_t bytes)
     int ret;
 
     qcow2_wait_allocs(q, offset, offset + bytes);
-    if (table_missing(q, offset) && !q->node->backing)
+    if (table_missing(q, offset) && qcow2_is_bare(q) && !(flags & BLK_EXPLICIT))
         return 0;
     ret = qcow2_l2_for_write(q, offset, &s, &index);
     if (ret < 0)

@@ -184,14 +184,15 @@ static bool qcow2_open(BlockNode *n, json_t *opts, unsigned flags, GError **err)
 static int write_all_back(BlockNode *n)
 {
     Qcow2 *q = n->state;
-    int ret;
+    int ret, lost;
 
     if (!q->l2c.hash || n->broken || !node_writable(n))
         return 0;
     co_mutex_lock(&q->lock);
-    ret = n->bitmaps || q->bitmaps_loaded ? qcow2_store_bitmaps(q) : 0;
-    if (ret < 0)
-        warn_report("Lost persistent bitmaps of node '%s': %s", n->name, g_strerror(-ret));
+    lost = n->bitmaps || q->bitmaps_loaded ? qcow2_store_bitmaps(q) : 0;
+    if (lost < 0 && !q->bitmaps_lost)
+        error_report("Lost persistent bitmaps of node '%s': %s", n->name, g_strerror(-lost));
+    q->bitmaps_lost = lost < 0;
     /* twice: what the first makes free is counted by the second */
     ret = qcow2_flush_locked(q);
     if (ret == 0 && (q->rbc.n_dirty || q->pending->len))
@@ -200,7 +201,7 @@ static int write_all_back(BlockNode *n)
     if (ret == 0 && q->lazy_refcounts && !q->unrepaired)
         ret = qcow2_clean(q);
     co_mutex_unlock(&q->lock);
-    return ret;
+    return ret < 0 ? ret : lost;
 }
 
 static bool qcow2_reopen(BlockNode *n, bool rw, GError **err)
@@ -395,7 +396,7 @@ const BlockDriver driver_qcow2 = {
     .co_read = qcow2_co_read, .co_write = qcow2_co_write, .co_zero = qcow2_co_zero, .co_discard = qcow2_co_discard,
     .co_flush = qcow2_co_flush, .co_truncate = qcow2_co_truncate, .co_status = qcow2_co_status,
     .refresh_limits = qcow2_limits, .info = qcow2_info, .specific_info = qcow2_specific_info,
-    .zero_flags = BLK_MAY_UNMAP, .co_check = qcow2_co_check, .snapshot_list = qcow2_snapshot_list,
+    .zero_flags = BLK_MAY_UNMAP | BLK_EXPLICIT, .co_check = qcow2_co_check, .snapshot_list = qcow2_snapshot_list,
     .snapshot_create = qcow2_snapshot_create, .snapshot_goto = qcow2_snapshot_goto,
     .snapshot_delete = qcow2_snapshot_delete, .set_backing = qcow2_set_backing, .co_vmstate = qcow2_co_vmstate,
     .inactivate = qcow2_inactivate, .activate = qcow2_activate,

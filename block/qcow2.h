@@ -122,6 +122,7 @@ typedef struct Qcow2 {
     uint64_t bitmaps_offset, bitmaps_size;      /* of the bitmap directory, when valid */
     uint32_t n_bitmaps;                 /* as the header says */
     bool bitmaps_known, bitmaps_loaded; /* in memory; and on disk they are "in use" */
+    bool bitmaps_lost;          /* they could not be stored, which has been said */
 
     /* tables, in host byte order */
     uint64_t *l1, l1_offset, *rt, rt_offset;
@@ -258,10 +259,16 @@ int qcow2_link(Qcow2 *q, Alloc *a);
 void qcow2_alloc_end(Qcow2 *q, Alloc *a);
 /* The same without the lock and without waiting, for clusters that are simply overwritten; false: not so. */
 bool qcow2_map_fast(Qcow2 *q, uint64_t offset, uint64_t *bytes, uint64_t *host);
-/* Makes whole clusters read as zeroes (or as nothing at all: full), freeing them if unmap. Lock held. */
-int qcow2_zero_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, bool unmap);
-/* Subclusters of one cluster. -ENOTSUP: they must be written. Lock held. */
-int qcow2_zero_subclusters(Qcow2 *q, uint64_t offset, uint64_t bytes);
+/* There is no backing file, neither open nor to be opened by whoever reads the header next: what is not allocated is zero. */
+static inline bool qcow2_is_bare(const Qcow2 *q)
+{
+    return !q->node->backing && !q->node->backing_file;
+}
+/* Makes whole clusters read as zeroes; flags: BLK_MAY_UNMAP, BLK_EXPLICIT. -ENOTSUP: they must be written. Lock held. */
+int qcow2_zero_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, unsigned flags);
+/* The same for subclusters of one cluster. */
+int qcow2_zero_subclusters(Qcow2 *q, uint64_t offset, uint64_t bytes, unsigned flags);
+/* Frees whole clusters, which then read as zeroes; full: as if never written. Lock held. */
 int qcow2_discard_clusters(Qcow2 *q, uint64_t offset, uint64_t bytes, bool full, FreeKind kind);
 /* Links a compressed cluster that has been written. */
 int qcow2_link_compressed(Qcow2 *q, uint64_t guest, uint64_t entry);

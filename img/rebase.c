@@ -49,7 +49,7 @@ static int keep(Rebase *r, int64_t offset, int64_t bytes)
         if (i <= start)
             continue;
         if (buf_is_zero(r->was + start, i - start))
-            ret = node_co_zero(blk_root(r->b), offset + start, i - start, 0);
+            ret = node_co_zero(blk_root(r->b), offset + start, i - start, BLK_EXPLICIT);
         else
             ret = node_co_pwrite(blk_root(r->b), offset + start, r->was + start, i - start);
         if (ret < 0)
