@@ -60,6 +60,7 @@ static int run(const Job *j, const char *filename)
 {
     BlockBackend *b = img_open(j->image_opts, filename, j->fmt, OPEN_RDWR, false, false), *src = NULL;
     bool ok = b != NULL;
+    GError *e = NULL;
 
     if (ok && j->source) {
         src = img_open(false, j->source, j->source_fmt, OPEN_NO_BACKING, false, false);
@@ -67,6 +68,10 @@ static int run(const Job *j, const char *filename)
     }
     for (unsigned i = 0; i < j->n && ok; i++)
         ok = do_one(j, &j->action[i], blk_node(b), blk_node(src ? src : b));
+    if (ok && !block_inactivate_all(&e)) {      /* when it is closed nobody asks */
+        error_report_err(e);
+        ok = false;
+    }
     if (src)
         blk_unref(src);
     if (b)
