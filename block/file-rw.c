@@ -124,6 +124,15 @@ static int bounced(BlockNode *n, Transfer *t, const IoVec *v, size_t vo, size_t 
     return ret;
 }
 
+/* What a read did not find: zeroes behind the end. A file that has become shorter than it was has lost data. */
+static int end_of_file(BlockNode *n, int64_t offset, int64_t bytes, const IoVec *v, size_t vo)
+{
+    if (offset < n->length)
+        return -EIO;
+    iov_memset(v, vo, 0, bytes);
+    return 0;
+}
+
 int file_rw(BlockNode *n, int64_t offset, int64_t bytes, const IoVec *v, size_t vo, bool write)
 {
     FileState *s = n->state;
@@ -137,7 +146,7 @@ int file_rw(BlockNode *n, int64_t offset, int64_t bytes, const IoVec *v, size_t 
     else
         ret = run_transfer(s, &t, bytes);
     if (ret == 0 && !write && t.done < (size_t)bytes)
-        iov_memset(v, vo + t.done, 0, bytes - t.done);
+        ret = end_of_file(n, offset + t.done, bytes - t.done, v, vo + t.done);
     if (iov != few)
         g_free(iov);
     return ret;
