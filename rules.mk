@@ -16,7 +16,7 @@ IMGOBJ := $(patsubst $(SRC)/%.c,%.o,$(wildcard $(SRC)/img/*.c))
 ASL := $(patsubst $(SRC)/%,%,$(wildcard $(SRC)/hw/i386/*.asl))
 UNIT := $(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/unit/*.c))
 DEVTESTS := $(filter-out %/qtest %/libqtest,$(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/device/*.c)))
-FUZZERS := $(if $(wildcard $(SRC)/vl.c),$(filter-out tests/fuzz/lib%,$(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/fuzz/*.c))))
+FUZZERS := $(if $(wildcard $(SRC)/vl.c),$(filter-out tests/fuzz/lib% $(if $(CONFIG_VNC),,tests/fuzz/vnc),$(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/fuzz/*.c))))
 FUZZLIBS := $(patsubst $(SRC)/%.c,%.o,$(filter-out %/libimages.c %/libimages-ops.c,$(wildcard $(SRC)/tests/fuzz/lib*.c)))
 
 WARN := -Wall -Wextra -Wimplicit-fallthrough -Wvla -Wstrict-prototypes -Wno-missing-field-initializers -Wno-unused-parameter \
@@ -110,7 +110,9 @@ $(IMAGEFUZZ): %: %.o $(IMAGELIB) libvmemu.a
 	$(Q)$(CC) $(LDALL) $(if $(filter yes,$(FUZZ)),-fsanitize=fuzzer) -rdynamic -o $@ $< $(IMAGELIB) libvmemu.a $(LIBS)
 $(filter-out $(IMAGEFUZZ),$(FUZZERS)): %: %.o $(FUZZLIBS) libvmemu.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDALL) -rdynamic -o $@ $< $(FUZZLIBS) libvmemu.a $(LIBS)
+	$(Q)$(CC) $(LDALL) -rdynamic -o $@ $< $(FUZZLIBS) $(filter ui/%,$^) libvmemu.a $(LIBS) $(if $(filter ui/vnc%,$^),$(VNC_LIBS))
+# The module's code, within the program.
+tests/fuzz/vnc: $(patsubst $(SRC)/%.c,%.o,$(wildcard $(SRC)/ui/vnc*.c))
 
 # Guests for the tests: NAME.S, with NAME.c where there is one, becomes tests/guest/NAME.bin, a flat image (see tests/guest/README).
 GUEST_CFLAGS := -m32 -march=i386 -Os -std=gnu11 -Wall -Wextra -ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables

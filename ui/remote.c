@@ -170,6 +170,8 @@ static Remote *find(const char *id)
 
 static bool name_it(Remote *r, const char *id, GError **err)
 {
+    if (id && !id_wellformed(id))
+        return error_set(err, "Parameter 'id' expects an identifier");
     if (id && find(id))
         return error_set(err, "Duplicate ID '%s' for vnc", id);
     r->config.id = id ? g_strdup(id) : find("default") ? NULL : g_strdup("default");
@@ -191,8 +193,8 @@ bool remote_add(const char *optstr, GError **err)
         return false;
     r = g_new0(Remote, 1);
     r->option = g_strdup(optstr);
-    if (!refuse_others(o, err) || !parse_where(r, o, err) || !parse_rest(r, o, err) || !opts_all_used(o, "-vnc", known, err) ||
-        !name_it(r, opts_get(o, "id"), err)) {
+    if (!refuse_others(o, err) || !parse_where(r, o, err) || !parse_rest(r, o, err) || !name_it(r, opts_get(o, "id"), err) ||
+        !opts_all_used(o, "-vnc", known, err)) {
         remote_free(r);
         return false;
     }
@@ -257,12 +259,13 @@ json_t *remote_query_servers(void)
 json_t *remote_query(void)
 {
     Remote *r = find(NULL);
-    json_t *info, *out, *server;
+    json_t *info, *out, *servers, *server;
 
     if (!r || !r->server)
-        return json_pack("{s:b,s:[]}", "enabled", false, "clients");
+        return json_pack("{s:b}", "enabled", false);
     info = info_of(r);
-    server = json_array_get(json_object_get(info, "server"), 0);
+    servers = json_object_get(info, "server");
+    server = json_array_get(servers, json_array_size(servers) - 1);     /* not the websocket's */
     out = json_pack("{s:b,s:O,s:O,s:O,s:O,s:O}", "enabled", true, "auth", json_object_get(info, "auth"), "clients",
                     json_object_get(info, "clients"), "family", json_object_get(server, "family"), "service",
                     json_object_get(server, "service"), "host", json_object_get(server, "host"));
@@ -303,23 +306,23 @@ void remote_print(GString *out)
     json_decref(all);
 }
 
-static Remote *with_password(const char *id, GError **err)
+static Remote *find_or_say(const char *id, GError **err)
 {
     Remote *r = find(id);
 
     if (!r)
-        error_set(err, id ? "There is no VNC server '%s'" : "Could not set password", id);
-    else if (!r->config.password)
-        error_set(err, "VNC server '%s' was started without password=on", r->config.id);
-    return r && r->config.password ? r : NULL;
+        error_set(err, "Could not set password");
+    return r;
 }
 
 bool remote_set_password(const char *id, const char *password, GError **err)
 {
-    Remote *r = with_password(id, err);
+    Remote *r = find_or_say(id, err);
 
     if (!r)
         return false;
+    if (!r->config.password)
+        return error_set(err, "Could not set password: VNC server '%s' was started without password=on", r->config.id);
     if (r->server)
         ops->set_password(r->server, password);
     return true;
@@ -338,7 +341,7 @@ bool remote_expire_password(const char *id, const char *when, GError **err)
         return error_set(err, "Parameter 'time' expects now, never, +SECONDS or seconds since 1970, not '%s'", when);
     else if (*when == '+')
         t += time(NULL);
-    r = with_password(id, err);
+    r = find_or_say(id, err);
     if (r && r->server)
         ops->set_expiry(r->server, t);
     return r != NULL;

@@ -47,7 +47,7 @@ void remote_stop(void);
 json_t *remote_query(void);             /* query-vnc: the first server */
 json_t *remote_query_servers(void);     /* query-vnc-servers */
 void remote_print(GString *out);        /* info vnc */
-/* id NULL: the first server. Fails when there is none, or when it was not started with password=on. */
+/* id NULL: the first server. Fails when there is none; a password, when it was not started with password=on. */
 bool remote_set_password(const char *id, const char *password, GError **err);
 /* "now", "never", "+SECONDS" or seconds of the epoch. */
 bool remote_expire_password(const char *id, const char *when, GError **err);

@@ -1,6 +1,9 @@
 /* A VNC client's own thread: libvncserver, and the QEMU extensions of the protocol. See vnc-int.h. */
 #include "ui/vnc-int.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -20,10 +23,9 @@ static VncClient *client_of(rfbClientPtr cl)
 /* ---- Extensions ---- */
 
 /* An update of one pseudo-rectangle. */
-static void send_pseudo(VncClient *c, int32_t encoding, uint16_t x, const uint8_t *payload, unsigned n)
+static void send_pseudo(VncClient *c, int32_t encoding, uint16_t x, uint16_t w, uint16_t h, const uint8_t *payload, unsigned n)
 {
-    uint8_t m[17] = { rfbFramebufferUpdate, 0, 0, 1, x >> 8, x, 0, 0, c->shown->width >> 8, c->shown->width,
-                      c->shown->height >> 8, c->shown->height };
+    uint8_t m[17] = { rfbFramebufferUpdate, 0, 0, 1, x >> 8, x, 0, 0, w >> 8, w, h >> 8, h };
 
     g_assert(n <= 1);
     for (int i = 0; i < 4; i++)
@@ -39,7 +41,7 @@ static void send_pointer_type(VncClient *c)
     g_mutex_lock(&c->lock);
     c->sent_absolute = c->absolute;
     g_mutex_unlock(&c->lock);
-    send_pseudo(c, ENC_POINTER_TYPE, c->sent_absolute, NULL, 0);
+    send_pseudo(c, ENC_POINTER_TYPE, c->sent_absolute, c->shown->width, c->shown->height, NULL, 0);
 }
 
 static void send_leds(VncClient *c)
@@ -49,7 +51,7 @@ static void send_leds(VncClient *c)
     g_mutex_lock(&c->lock);
     leds = c->sent_leds = c->leds;
     g_mutex_unlock(&c->lock);
-    send_pseudo(c, ENC_LEDS, 0, &leds, 1);
+    send_pseudo(c, ENC_LEDS, 0, 1, 1, &leds, 1);
 }
 
 static rfbBool enable(rfbClientPtr cl, void **data, int encoding)
@@ -59,7 +61,7 @@ static rfbBool enable(rfbClientPtr cl, void **data, int encoding)
     switch (encoding) {
     case ENC_EXT_KEY:
         c->ext_key = true;
-        send_pseudo(c, ENC_EXT_KEY, 0, NULL, 0);
+        send_pseudo(c, ENC_EXT_KEY, 0, c->shown->width, c->shown->height, NULL, 0);
         return TRUE;
     case ENC_POINTER_TYPE:
         c->ext_pointer = true;
@@ -118,9 +120,16 @@ static void on_pointer(int buttons, int x, int y, rfbClientPtr cl)
                          .relative = c->ext_pointer && !c->sent_absolute });
 }
 
-static rfbBool on_password(rfbClientPtr cl, const char *response, int len)
+/* Before each update. No device defines a pointer's shape: the viewer keeps its own, rather than an empty one. */
+static void before_update(rfbClientPtr cl)
 {
-    return vnc_check_password(client_of(cl)->server, cl->authChallenge, (const uint8_t *)response, len);
+    cl->cursorWasChanged = FALSE;
+}
+
+/* SetDesktopSize: the guest chooses its mode; QEMU's VGA answers the same. */
+static int on_set_size(int width, int height, int n, struct rfbExtDesktopScreen *screens, rfbClientPtr cl)
+{
+    return rfbExtDesktopSize_InvalidScreenLayout;
 }
 
 static void on_gone(rfbClientPtr cl)
@@ -140,6 +149,15 @@ static void quiet(const char *format, ...)
 
 /* ---- The thread ---- */
 
+/* Pixels as a Frame has them, named as clients name them: what they ask for need not be translated then. */
+static void set_format(rfbScreenInfoPtr s)
+{
+    s->serverFormat.depth = 24;
+    s->serverFormat.redShift = 16;
+    s->serverFormat.greenShift = 8;
+    s->serverFormat.blueShift = 0;
+}
+
 static rfbScreenInfoPtr screen_new(VncClient *c)
 {
     rfbScreenInfoPtr s = rfbGetScreen(NULL, NULL, c->shown->width, c->shown->height, 8, 3, 4);
@@ -149,22 +167,19 @@ static rfbScreenInfoPtr screen_new(VncClient *c)
         return NULL;
     s->screenData = c;
     s->frameBuffer = (char *)c->shown->pixels;
-    s->serverFormat.redShift = 16;
-    s->serverFormat.greenShift = 8;
-    s->serverFormat.blueShift = 0;
+    set_format(s);
     s->cursor = NULL;
-    s->desktopName = config->vm_name ? config->vm_name : "vmemu";
+    c->title = config->vm_name ? g_strdup_printf("vmemu (%s)", config->vm_name) : g_strdup("vmemu");
+    s->desktopName = c->title;
     s->deferUpdateTime = s->deferPtrUpdateTime = 0;
     s->maxClientWait = STALLED_MS;
     s->alwaysShared = TRUE;             /* the server sees to it: each client has its own screen */
     s->kbdAddEvent = on_key;
     s->ptrAddEvent = on_pointer;
     s->newClientHook = on_new;
+    s->displayHook = before_update;
+    s->setDesktopSizeHook = on_set_size;
     s->ignoreSIGPIPE = FALSE;           /* the program does */
-    if (config->password) {
-        s->authPasswdData = c;
-        s->passwordCheck = on_password;
-    }
     return s;
 }
 
@@ -196,9 +211,7 @@ static bool take_news(VncClient *c)
         old = c->shown;
         c->shown = frame;
         rfbNewFramebuffer(c->screen, (char *)frame->pixels, frame->width, frame->height, 8, 3, 4);
-        c->screen->serverFormat.redShift = 16;
-        c->screen->serverFormat.greenShift = 8;
-        c->screen->serverFormat.blueShift = 0;
+        set_format(c->screen);
         if (c->cl)
             rfbSetTranslateFunction(c->cl);
         frame_unref(old);
@@ -219,7 +232,7 @@ static void look_at_client_init(VncClient *c)
 {
     uint8_t byte;
 
-    if (c->cl->state == RFB_INITIALISATION && !c->websocket && recv(c->cl->sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1)
+    if (c->cl->state == RFB_INITIALISATION && recv(c->cl->sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1)
         c->shared = byte != 0;
 }
 
@@ -243,24 +256,49 @@ static void serve(VncClient *c)
     }
 }
 
+/*
+ * libvncserver looks for 100 ms whether a new client is a browser, and would serve it, badly (see vnc-web.c). So it first gets
+ * a socket pair on which "RFB " waits, and the client, which has logged in meanwhile, in its place when it has looked.
+ */
+static bool hand_over(VncClient *c)
+{
+    int pair[2], no_delay = 1;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return false;
+    if (pair[0] >= FD_SETSIZE || write(pair[1], "RFB ", 4) != 4)
+        close(pair[0]);
+    else
+        c->cl = rfbNewClient(c->screen, pair[0]);       /* closes it when it fails */
+    close(pair[1]);
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, sizeof no_delay);
+    if (!c->cl || !rfbSetNonBlocking(c->fd) || dup3(c->fd, c->cl->sock, O_CLOEXEC) < 0)
+        return false;
+    c->cl->protocolMajorVersion = 3;
+    c->cl->protocolMinorVersion = 8;
+    c->cl->state = RFB_INITIALISATION;
+    return true;
+}
+
 static gpointer client_run(gpointer opaque)
 {
     VncClient *c = opaque;
+    bool in = vnc_log_in(c);
 
+    g_mutex_lock(&c->lock);
     c->shown = frame_ref(c->frame);
-    c->screen = screen_new(c);
-    if (c->screen) {
-        c->cl = rfbNewClient(c->screen, c->fd);         /* closes fd when it fails */
-        if (c->cl)
-            serve(c);
-        if (c->cl) {
-            rfbCloseClient(c->cl);
-            rfbClientConnectionGone(c->cl);
-        }
-        rfbScreenCleanup(c->screen);
-    } else {
-        close(c->fd);
+    g_mutex_unlock(&c->lock);
+    c->screen = in ? screen_new(c) : NULL;
+    in = c->screen && hand_over(c);
+    close(c->fd);
+    if (in)
+        serve(c);
+    if (c->cl) {
+        rfbCloseClient(c->cl);
+        rfbClientConnectionGone(c->cl);
     }
+    if (c->screen)
+        rfbScreenCleanup(c->screen);
     frame_unref(c->shown);
     vnc_note(&(VncNote){ .kind = VNC_GONE, .client = c });
     client_unref(c);
@@ -298,6 +336,7 @@ void client_unref(VncClient *c)
     g_clear_pointer(&c->frame, frame_unref);
     g_clear_pointer(&c->thread, g_thread_unref);
     g_mutex_clear(&c->lock);
+    g_free(c->title);
     g_free(c->host);
     g_free(c->service);
     g_free(c);

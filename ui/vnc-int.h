@@ -49,12 +49,14 @@ typedef struct VncClient {
     rfbScreenInfoPtr screen;
     rfbClientPtr cl;            /* NULL: gone */
     Frame *shown;
+    char *title;                /* its window's */
     bool ext_key, ext_pointer, ext_leds, told, shared;
     bool sent_absolute;
     unsigned sent_leds;
 
     /* The main thread. */
     bool initialized, ending;
+    bool exclusive;             /* does not share */
     unsigned buttons;           /* RFB's mask, as last seen */
     int x, y;                   /* -1: not known */
     bool ctrl, alt, shift;
@@ -92,6 +94,9 @@ struct VncServer {
 Frame *frame_ref(Frame *f);
 void frame_unref(Frame *f);
 
+/* vnc-web.c; main thread. Takes a browser's connection; what to serve in its place, or -1. */
+int web_start(int fd);
+
 /* vnc-client.c; main thread. Takes fd; NULL when it could not be set up. */
 VncClient *client_new(VncServer *s, int fd, bool websocket);
 VncClient *client_ref(VncClient *c);
@@ -101,8 +106,19 @@ void client_end(VncClient *c);  /* its thread will come to its end soon: VNC_GON
 
 /* Any thread. */
 void vnc_note(const VncNote *n);
-/* Client thread: is this the answer to the challenge? */
-bool vnc_check_password(VncServer *s, const uint8_t *challenge, const uint8_t *response, int len);
+/* Client thread: is this the answer to the challenge (both CHALLENGESIZE)? */
+bool vnc_check_password(VncServer *s, const uint8_t *challenge, const uint8_t *response);
+/* vnc-login.c; client thread. Up to the client's ClientInit, on c->fd; false: it may not go on. */
+bool vnc_log_in(VncClient *c);
+
+/* Main thread. */
+bool vnc_shows_text(VncServer *s);      /* a terminal */
+void vnc_tell_state(VncServer *s);      /* clients hear of the kind of pointer and the keyboard's lights */
+
+/* vnc-input.c; main thread. */
+void vnc_on_key(const VncNote *n);
+void vnc_on_pointer(const VncNote *n);
+void vnc_release_all(VncClient *c);     /* keys and buttons that it holds down */
 
 /* vnc-keys.c: the key of a US keyboard that makes this X keysym; QKEY_UNMAPPED: none. */
 QKeyCode vnc_key_of(uint32_t keysym);

@@ -140,14 +140,14 @@ static const DisplayListenerOps listener_ops = {
     .name = "vnc", .refresh = on_refresh, .gfx_switch = on_switch, .gfx_update = on_update,
 };
 
-static bool shows_text(VncServer *s)
+bool vnc_shows_text(VncServer *s)
 {
     return s->listener.shown && !console_is_graphic(s->listener.shown);
 }
 
-static void tell_state(VncServer *s)
+void vnc_tell_state(VncServer *s)
 {
-    bool absolute = shows_text(s) || input_is_absolute(s->listener.shown);
+    bool absolute = vnc_shows_text(s) || input_is_absolute(s->listener.shown);
 
     for (unsigned i = 0; i < s->clients->len; i++) {
         VncClient *c = g_ptr_array_index(s->clients, i);
@@ -162,7 +162,7 @@ static void tell_state(VncServer *s)
 
 static void mode_changed(void *opaque)
 {
-    tell_state(opaque);
+    vnc_tell_state(opaque);
 }
 
 static void leds_changed(void *opaque, unsigned leds)
@@ -170,7 +170,7 @@ static void leds_changed(void *opaque, unsigned leds)
     VncServer *s = opaque;
 
     s->leds = leds;
-    tell_state(s);
+    vnc_tell_state(s);
 }
 
 /* ---- Names ---- */
@@ -210,12 +210,16 @@ static json_t *server_query(VncServer *s)
 {
     json_t *servers = json_array(), *clients = json_array();
 
-    for (int i = 0; i < 2; i++) {
+    for (int i = 1; i >= 0; i--) {
         if (s->fds[i] >= 0)
             json_array_append_new(servers, server_json(s, i));
     }
-    for (unsigned i = 0; i < s->clients->len; i++)
-        json_array_append_new(clients, client_json(g_ptr_array_index(s->clients, i)));
+    for (unsigned i = 0; i < s->clients->len; i++) {
+        VncClient *c = g_ptr_array_index(s->clients, i);
+
+        if (!c->ending)
+            json_array_append_new(clients, client_json(c));
+    }
     return json_pack("{s:s,s:s,s:o,s:o}", "id", s->config->id, "auth", s->config->password ? "vnc" : "none", "server", servers,
                      "clients", clients);
 }
@@ -225,115 +229,6 @@ static void event(VncClient *c, const char *name)
     if (ui_host()->event)
         ui_host()->event(ui_host()->opaque, name,
                          json_pack("{s:o,s:o}", "server", server_json(c->server, c->websocket), "client", client_json(c)));
-}
-
-/* ---- Keys and pointer ---- */
-
-static void show_console(VncServer *s, unsigned n)
-{
-    Console *con = console_by_index(n);
-
-    if (con && con != s->listener.shown) {
-        input_release_keys(s->listener.shown);
-        listener_show(&s->listener, con);
-        tell_state(s);
-    }
-}
-
-static void press(VncClient *c, QKeyCode key, bool down)
-{
-    Console *con = c->server->listener.shown;
-
-    if (down || c->down[key]) {
-        c->down[key] = down;
-        input_send_key(con, key, down);
-    }
-}
-
-static void tap(VncClient *c, QKeyCode key)
-{
-    press(c, key, true);
-    press(c, key, false);
-}
-
-/* The guest's Caps Lock and Num Lock become what the client's must be to have made this keysym. */
-static void sync_locks(VncClient *c, uint32_t keysym)
-{
-    bool upper = keysym >= 'A' && keysym <= 'Z', lower = keysym >= 'a' && keysym <= 'z';
-    bool digit = keysym >= 0xffb0 && keysym <= 0xffb9, move = keysym >= 0xff95 && keysym <= 0xff9e;
-    bool caps = c->server->leds & INPUT_LED_CAPS, num = c->server->leds & INPUT_LED_NUM;
-
-    if (!c->server->config->lock_key_sync)
-        return;
-    if ((upper || lower) && !c->ctrl && !c->alt && (upper != c->shift) != caps)
-        tap(c, QKEY_CAPS_LOCK);
-    if ((digit || move) && !c->shift && digit != num)
-        tap(c, QKEY_NUM_LOCK);
-}
-
-static void track_modifiers(VncClient *c, QKeyCode key, bool down)
-{
-    if (key == QKEY_CTRL || key == QKEY_CTRL_R)
-        c->ctrl = down;
-    else if (key == QKEY_ALT || key == QKEY_ALT_R)
-        c->alt = down;
-    else if (key == QKEY_SHIFT || key == QKEY_SHIFT_R)
-        c->shift = down;
-}
-
-static void on_key(const VncNote *n)
-{
-    QKeyCode key = n->number ? key_from_number(n->number) : vnc_key_of(n->keysym);
-    VncClient *c = n->client;
-    char text[8];
-
-    track_modifiers(c, key, n->down);
-    if (n->down && c->ctrl && c->alt && key >= QKEY_1 && key <= QKEY_9) {
-        show_console(c->server, key - QKEY_1);
-    } else if (!shows_text(c->server)) {
-        if (n->down && !n->number)
-            sync_locks(c, n->keysym);
-        if (key != QKEY_UNMAPPED)
-            press(c, key, n->down);
-    } else if (n->down && !c->ctrl && vnc_text_of(n->keysym, text)) {
-        text_console_type(c->server->listener.shown, text);
-    } else if (n->down && key != QKEY_UNMAPPED) {
-        text_console_key(c->server->listener.shown, key, c->ctrl);
-    }
-}
-
-static void on_pointer(const VncNote *n)
-{
-    VncClient *c = n->client;
-    Console *con = c->server->listener.shown;
-    unsigned now = (n->buttons & 0x1f) | (n->buttons & 0x60) << 2;  /* 5, 6: wheel to the left and to the right */
-
-    if (shows_text(c->server))
-        return;
-    if (input_is_absolute(con)) {
-        input_send_abs(con, INPUT_AXIS_X, CLAMP(n->x, 0, c->server->frame->width - 1), c->server->frame->width);
-        input_send_abs(con, INPUT_AXIS_Y, CLAMP(n->y, 0, c->server->frame->height - 1), c->server->frame->height);
-    } else if (n->relative) {
-        input_send_rel(con, INPUT_AXIS_X, n->x - 0x7fff);
-        input_send_rel(con, INPUT_AXIS_Y, n->y - 0x7fff);
-    } else if (c->x >= 0) {
-        input_send_rel(con, INPUT_AXIS_X, n->x - c->x);
-        input_send_rel(con, INPUT_AXIS_Y, n->y - c->y);
-    }
-    c->x = n->x;
-    c->y = n->y;
-    input_send_buttons(con, &c->buttons, now);
-    input_sync();
-}
-
-static void release_all(VncClient *c)
-{
-    for (unsigned k = 0; k < QKEY_COUNT; k++)
-        press(c, k, false);
-    if (c->buttons) {
-        input_send_buttons(c->server->listener.shown, &c->buttons, 0);
-        input_sync();
-    }
 }
 
 /* ---- Clients come and go ---- */
@@ -346,14 +241,14 @@ static void drop(VncClient *c)
     }
 }
 
-/* Those who have not logged in make room first. */
+/* More than connections= are too many: the first of those who have not logged in goes, and be it the newest. */
 static void make_room(VncServer *s)
 {
     unsigned n = 0;
 
     for (unsigned i = 0; i < s->clients->len; i++)
         n += !((VncClient *)g_ptr_array_index(s->clients, i))->ending;
-    for (unsigned i = 0; i < s->clients->len && n >= s->config->connections; i++) {
+    for (unsigned i = 0; i < s->clients->len && n > s->config->connections; i++) {
         VncClient *c = g_ptr_array_index(s->clients, i);
 
         if (!c->initialized && !c->ending) {
@@ -367,46 +262,60 @@ static gboolean on_connect(gint fd, GIOCondition cond, gpointer opaque)
 {
     VncServer *s = opaque;
     int sock = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+    g_autofree char *host = NULL, *service = NULL;
     unsigned limit = s->config->connections;
+    bool web = fd == s->fds[1];
+    const char *family;
     VncClient *c;
 
     if (sock < 0)
         return G_SOURCE_CONTINUE;
-    make_room(s);
     if (s->clients->len >= 2 * limit + 2) {     /* even of those that are going */
         close(sock);
         return G_SOURCE_CONTINUE;
     }
+    name_of(sock, true, &host, &service, &family);
+    if (web && (sock = web_start(sock)) < 0)
+        return G_SOURCE_CONTINUE;
     if (!s->clients->len) {
         listener_pause(&s->listener, false);
         if (s->listener.shown)
             console_invalidate(s->listener.shown);
     }
-    c = client_new(s, sock, fd == s->fds[1]);
+    c = client_new(s, sock, web);
     if (!c)
         return G_SOURCE_CONTINUE;
-    name_of(c->control, true, &c->host, &c->service, &c->family);
+    c->host = g_steal_pointer(&host);
+    c->service = g_steal_pointer(&service);
+    c->family = family;
     g_ptr_array_add(s->clients, c);
     event(c, "VNC_CONNECTED");
-    tell_state(s);
+    make_room(s);
+    vnc_tell_state(s);
     return G_SOURCE_CONTINUE;
 }
 
-/* RFB 3.8, 7.3.1: a client says whether it shares the screen; share= says who wins. */
+/* RFC 6143, 7.3.1: a client says whether it shares the screen; share= says who wins. */
 static void settle_sharing(VncClient *c, bool shared)
 {
     VncServer *s = c->server;
 
-    if (s->config->share == VNC_SHARE_IGNORE || shared)
+    if (s->config->share == VNC_SHARE_IGNORE)
         return;
     if (s->config->share == VNC_SHARE_FORCE_SHARED) {
-        drop(c);
+        if (!shared)
+            drop(c);
         return;
     }
     for (unsigned i = 0; i < s->clients->len; i++) {
-        if (g_ptr_array_index(s->clients, i) != c)
-            drop(g_ptr_array_index(s->clients, i));
+        VncClient *other = g_ptr_array_index(s->clients, i);
+
+        if (other != c && !shared)
+            drop(other);
+        else if (other != c && other->exclusive && !other->ending)
+            drop(c);
     }
+    c->exclusive = !shared;
 }
 
 static void on_client_ready(const VncNote *n)
@@ -420,7 +329,7 @@ static void on_client_gone(VncClient *c)
 {
     VncServer *s = c->server;
 
-    release_all(c);
+    vnc_release_all(c);
     event(c, "VNC_DISCONNECTED");
     g_ptr_array_remove(s->clients, c);
     if (!s->clients->len)
@@ -435,9 +344,9 @@ static void obey(VncServer *s, const VncNote *n)
     else if (n->kind == VNC_READY)
         on_client_ready(n);
     else if (n->kind == VNC_KEY && !n->client->ending)
-        on_key(n);
+        vnc_on_key(n);
     else if (!n->client->ending)
-        on_pointer(n);
+        vnc_on_pointer(n);
 }
 
 static void obey_notes(void *opaque)
@@ -482,14 +391,14 @@ void vnc_note(const VncNote *n)
 
 /* ---- Passwords ---- */
 
-bool vnc_check_password(VncServer *s, const uint8_t *challenge, const uint8_t *response, int len)
+bool vnc_check_password(VncServer *s, const uint8_t *challenge, const uint8_t *response)
 {
     uint8_t expected[CHALLENGESIZE], differs = 0;
     char key[9] = "";
     bool may;
 
     g_mutex_lock(&s->lock);
-    may = s->password && s->expires > time(NULL) && len == CHALLENGESIZE;
+    may = s->password && s->expires > time(NULL);
     if (s->password)
         g_strlcpy(key, s->password, sizeof key);
     g_mutex_unlock(&s->lock);

@@ -1,5 +1,6 @@
-"""A small VNC client (RFC 6143) for tests: raw encoding, keys, pointer, QEMU's extensions."""
+"""A small VNC client (RFC 6143) for tests: the encodings of rfbcodec.py, keys, pointer, QEMU's extensions."""
 import socket, struct, time
+import rfbcodec
 
 
 def _des_key(password):
@@ -20,7 +21,8 @@ class Client:
             except BlockingIOError:     # the server has not taken those before
                 time.sleep(0.01)
         self.width = self.height = 0
-        self.pixels, self.events, self.encodings_seen = bytearray(), [], []
+        self.pixels, self.encodings_seen, self.streams = bytearray(), [], {}
+        self.cursor, self.screens = None, None
         if start:
             self.handshake(password, shared)
             self.set_encodings(*encodings)
@@ -52,6 +54,11 @@ class Client:
         self.format = self.recv(16)
         self.name = self.recv(struct.unpack(">I", self.recv(4))[0]).decode()
         self.pixels = bytearray(self.width * self.height * 4)
+
+    def set_size(self, w, h, screens=1):
+        """SetDesktopSize."""
+        self.s.sendall(struct.pack(">BxHHBx", 251, w, h, screens) + b"".join(
+            struct.pack(">IHHHHI", i, 0, 0, w, h, 0) for i in range(screens)))
 
     @staticmethod
     def answer(challenge, password):
@@ -94,22 +101,19 @@ class Client:
         out = []
         for _ in range(n):
             x, y, w, h, e = struct.unpack(">HHHHi", self.recv(12))
-            payload = None
-            if e == 0:
-                data = self.recv(w * h * 4)
-                for i in range(h):
-                    at = ((y + i) * self.width + x) * 4
-                    self.pixels[at:at + w * 4] = data[i * w * 4:(i + 1) * w * 4]
-            elif e == -223:
-                self.width, self.height = w, h
-                self.pixels = bytearray(w * h * 4)
-            elif e == -261:
-                payload = self.recv(1)[0]
-            elif e not in (-257, -258):
+            if e == rfbcodec.LAST_RECT:
+                break
+            decode = rfbcodec.PICTURES.get(e) or rfbcodec.PSEUDO.get(e)
+            if not decode:
                 raise ValueError("encoding %d" % e)
+            payload = decode(self, rfbcodec.Canvas(self, x, y, w, h))
             out.append((e, x, y, w, h, payload))
             self.encodings_seen.append(e)
         return out
+
+    def resize(self, w, h):
+        if (w, h) != (self.width, self.height):
+            self.width, self.height, self.pixels = w, h, bytearray(w * h * 4)
 
     def rgb(self):
         """Width, height, bytes of RGB, as screen.read_ppm gives them."""
@@ -117,14 +121,14 @@ class Client:
         out[0::3], out[1::3], out[2::3] = self.pixels[2::4], self.pixels[1::4], self.pixels[0::4]
         return self.width, self.height, bytes(out)
 
-    def watch(self, done, seconds=10):
+    def watch(self, done, seconds=30):
         """Takes updates until done() is true; the last of its values."""
         end = time.time() + seconds
         self.request(False)
         while time.time() < end:
             self.s.settimeout(0.3)
             try:
-                if any(e in (0, -223) for e, *_ in self.message()):
+                if any(e in rfbcodec.PICTURES or e in (-223, -308) for e, *_ in self.message()):
                     self.request(True)
             except (socket.timeout, TimeoutError):
                 pass
