@@ -30,7 +30,7 @@ static GRand *rnd;
 static Console *con;
 static VncServer *servers[2];       /* the second wants a password */
 static char *paths[3];              /* of both; where the first takes browsers */
-static uint64_t messages, sessions, keys_seen, moves_seen, good_ones, logins;
+static unsigned long long messages, sessions, keys_seen, moves_seen, good_ones, logins;
 static unsigned seed = 1;
 
 static uint32_t pick(uint32_t n)
@@ -40,7 +40,7 @@ static uint32_t pick(uint32_t n)
 
 static void fail(const char *what)
 {
-    printf("not ok 1 - vnc, seed %u, %" G_GUINT64_FORMAT " messages: %s\n", seed, messages, what);
+    printf("not ok 1 - vnc, seed %u, %llu messages: %s\n", seed, messages, what);
     for (int i = 0; i < 2 && servers[1]; i++) {
         for (unsigned k = 0; k < servers[i]->clients->len; k++) {
             VncClient *c = g_ptr_array_index(servers[i]->clients, k);
@@ -134,8 +134,8 @@ static void make_servers(void)
     for (int i = 0; i < 3; i++)
         paths[i] = g_strdup_printf("%s/%d", folder, i);
     for (int i = 0; i < 2; i++) {
-        configs[i] = (VncConfig){ .id = paths[i], .address.path = paths[i], .password = i, .connections = POOL + 2, .lock_key_sync = true,
-                                  .share = VNC_SHARE_IGNORE, .websocket = !i, .web.path = i ? NULL : paths[2] };
+        configs[i] = (VncConfig){ .id = paths[i], .address.path = paths[i], .password = i, .connections = POOL + 2,
+                                  .lock_key_sync = true, .share = VNC_SHARE_IGNORE, .websocket = !i, .web.path = i ? NULL : paths[2] };
         servers[i] = vmemu_display_module.vnc->open(&configs[i], &err);
         if (!servers[i])
             fail(err->message);
@@ -180,8 +180,8 @@ static void pixel_format(GByteArray *s)
 
 static void encodings(GByteArray *s)
 {
-    static const int32_t known[] = { 0, 1, 2, 4, 5, 6, 7, 8, 9, 16, 17, 15, -26, -32, -223, -224, -232, -239, -240, -247, -256, -257, -258, -259,
-                                     -260, -261, -305, -307, -308, -309, -312, -313, -314, (int32_t)0xc0a1e5ce, (int32_t)0xffff0000,
+    static const int32_t known[] = { 0, 1, 2, 4, 5, 6, 7, 8, 9, 16, 17, 15, -26, -32, -223, -224, -232, -239, -240, -247, -256, -257, -258,
+                                     -259, -260, -261, -305, -307, -308, -309, -312, -313, -314, (int32_t)0xc0a1e5ce, (int32_t)0xffff0000,
                                      (int32_t)0xffff8000, (int32_t)0xffff0002 };
     unsigned n = pick(60) ? pick(16) : pick(65536);
 
@@ -296,7 +296,8 @@ static void mutate(GByteArray *s)
 static void hello(GByteArray *s)
 {
     static const char *const versions[] = { "RFB 003.008\n", "RFB 003.008\n", "RFB 003.008\n", "RFB 003.007\n", "RFB 003.003\n",
-                                            "RFB 003.889\n", "RFB 004.001\n", "RFB 003.006\n", "GET / HTTP/1", "\x16\x03\x01\2\0\1\0\1\xfc\3\3x",
+                                            "RFB 003.889\n", "RFB 004.001\n", "RFB 003.006\n", "GET / HTTP/1",
+                                            "\x16\x03\x01\2\0\1\0\1\xfc\3\3x",
                                             "\x80\x2e\1\3\1\0\x15\0\0\0\x10x" };
     const char *version = versions[pick(G_N_ELEMENTS(versions))];
 
@@ -564,7 +565,7 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < 2; i++)
         vmemu_display_module.vnc->close(servers[i]);
-    printf("ok 1 - vnc: %" G_GUINT64_FORMAT " messages in %" G_GUINT64_FORMAT " sessions, seed %u; %" G_GUINT64_FORMAT " logged in, %" G_GUINT64_FORMAT " keys, %"
-           G_GUINT64_FORMAT " moves, %" G_GUINT64_FORMAT " that behaved\n1..1\n", messages, sessions, seed, logins, keys_seen, moves_seen, good_ones);
+    printf("ok 1 - vnc: %llu messages in %llu sessions, seed %u; %llu logged in, %llu keys, %llu moves, %llu that behaved\n1..1\n",
+           messages, sessions, seed, logins, keys_seen, moves_seen, good_ones);
     return 0;
 }
