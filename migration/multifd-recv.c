@@ -288,13 +288,15 @@ static uint32_t first_word(int fd)
     uint8_t w[4];
 
     for (;;) {
-        struct pollfd p = { .fd = fd, .events = POLLIN };
+        struct pollfd p = { .fd = fd, .events = POLLIN | POLLRDHUP };
         ssize_t r = poll(&p, 1, -1) < 0 ? -1 : recv(fd, w, 4, MSG_PEEK);
 
         if (r == 4)
             return be(w, 4);
         if (r == 0 || (r < 0 && errno != EINTR && errno != EAGAIN))
             return 0;
+        if (r > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)))
+            return 0;           /* no more will come */
         if (r > 0)
             g_usleep(1000);
     }

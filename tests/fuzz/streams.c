@@ -264,20 +264,21 @@ static int connect_channel(GByteArray *d)
     return fd;
 }
 
-/* The main stream's socket is only looked at: its first bytes. */
-static bool load_multi(GByteArray *d, int method, GError **err)
+/* The main stream's socket is only looked at: its first bytes, of which some may be missing. */
+static bool load_multi(Rig *r, GByteArray *d, int method, GError **err)
 {
+    size_t n = MIN(d->len, r && !rnd_below(r, 10) ? rnd_below(r, 4) : 4);
     int pair[2], fds[CHANNELS];
     LoadResult res = { 0 };
     bool ok;
 
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 || send(pair[1], d->data, MIN(d->len, 4), 0) < 0) {
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 || send(pair[1], d->data, n, 0) < 0) {
         return false;
     }
     for (unsigned i = 0; i < CHANNELS; i++) {
         fds[i] = connect_channel(run.second[i]);
     }
-    if (d->len < 4) {
+    if (n < 4) {
         shutdown(pair[1], SHUT_WR);
     }
     machine_unlock();
@@ -308,14 +309,14 @@ static bool load_lazily(GByteArray *d, GError **err)
     return c && load(stream_new(c), &(LoadResult){ 0 }, err);
 }
 
-static bool load_kind(Kind k, GByteArray *d, GError **err)
+static bool load_kind(Rig *r, Kind k, GByteArray *d, GError **err)
 {
     bool ok;
 
     migration_set_cap("validate-uuid", k == UUID, NULL);
     migration_set_cap("postcopy-ram", k == POSTCOPY || k == RECOVERY, NULL);
     if (k >= MULTI && k <= ZSTD) {
-        ok = load_multi(d, k - MULTI, err);
+        ok = load_multi(r, d, k - MULTI, err);
     } else if (k == LAZY || k == INDEX) {
         ok = load_lazily(d, err);
     } else {
@@ -333,7 +334,7 @@ static bool one(Rig *r, Kind k, GError **err)
     if (run.keep) {
         g_file_set_contents(run.keep, (char *)d->data, d->len, NULL);
     }
-    return load_kind(k, d, err);
+    return load_kind(r, k, d, err);
 }
 
 /* ---- */
