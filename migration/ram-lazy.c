@@ -153,7 +153,7 @@ static bool read_block(RamLazy *l, uint64_t *at, uint64_t end)
     *at += pages * 8;
     for (uint64_t i = 0; i < pages; i++) {
         b->where[i] = GUINT64_FROM_BE(b->where[i]);
-        if (b->where[i] && b->where[i] + MIG_PAGE > end)
+        if (b->where[i] > end - MIG_PAGE)
             return false;
     }
     return true;
@@ -164,7 +164,7 @@ static bool read_blocks(RamLazy *l, uint64_t *devices)
     uint64_t at = l->size - 16, end = at, v;
     uint32_t n;
 
-    if (l->size < 64 || !get_be64(l, &at, &v) || v > end)
+    if (l->size < MIG_PAGE + 16 || !get_be64(l, &at, &v) || v > end)
         return false;
     end = at - 8;
     at = v;
