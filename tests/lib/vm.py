@@ -13,6 +13,7 @@ BUILD = os.environ.get("BUILD", os.path.dirname(os.path.abspath(PROGRAM)))
 IS_STOCK = os.path.basename(PROGRAM).startswith("qemu")
 RESCUE_CD = "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"
 RESCUE_FLOPPY = "/usr/lib/grub-rescue/grub-rescue-floppy.img"
+ACCEL = os.environ.get("TEST_ACCEL", "kvm")     # what "kvm" stands for
 SLOW = float(os.environ.get("TEST_SLOW", "1"))      # multiplies every limit
 
 _running = set()
@@ -160,7 +161,7 @@ class VM:
         self.name = tempfile.mkdtemp(dir=folder())
         argv = [self.program]
         if accel:
-            argv += ["-accel", accel]
+            argv += ["-accel", ACCEL if accel == "kvm" else accel]
         if qmp:
             argv += ["-chardev", "socket,id=testqmp,path=%s/qmp,server=on,wait=off" % self.name,
                      "-mon", "chardev=testqmp,mode=control"]
