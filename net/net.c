@@ -253,8 +253,10 @@ void net_set_running(bool on)
     for (unsigned i = 0; on && i < net_clients->len; i++) {
         NetClient *c = g_ptr_array_index(net_clients, i);
 
-        if (is_card(c))
+        if (is_card(c)) {
             net_flush(c);
+            c->type->sent(c);       /* its own queue goes on as well */
+        }
     }
 }
 

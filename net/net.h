@@ -28,8 +28,8 @@ typedef struct NetClientType {
     bool (*can_receive)(NetClient *c);  /* NULL: always */
     /* Takes a packet. false: not now, net_flush will be called. What can never be delivered counts as taken. */
     bool (*receive)(NetClient *c, const struct iovec *iov, unsigned n, size_t size);
-    /* A packet of this client that was queued has been taken or dropped. NULL: it does not wait; it may queue packets to a
-     * limit, the others are lost. */
+    /* A packet of this client that was queued has been taken or dropped; for cards also: the guest runs. NULL: it does not wait; it
+     * may queue packets to a limit, the others are lost. Cards have it. */
     void (*sent)(NetClient *c);
     void (*link_changed)(NetClient *c); /* link_down has changed */
     void (*close)(NetClient *c);        /* the instance is freed after this */

@@ -107,7 +107,7 @@ void e1000_mit_expired(void *opaque);
 void e1000_catch_up(E1000 *s);      /* with what KVM has batched */
 /* e1000-tx.c */
 void e1000_transmit(E1000 *s);      /* what the ring holds, some of it in a bottom half */
-void e1000_finish_transmit(E1000 *s);   /* ... all of it, once around the ring at most */
+void e1000_finish_transmit(E1000 *s);   /* ... all of it, if that is not absurdly much */
 void e1000_tx_bh(void *opaque);
 /* e1000-rx.c */
 bool e1000_can_receive(E1000 *s);

@@ -408,7 +408,7 @@ static void e1000_unrealize(Device *d)
     region_fini(&s->io);
 }
 
-/* A stopped machine's ring is empty, or waits for the network. */
+/* A stopped machine's ring is empty, waits for the network, or is absurd; it goes on when the machine does. */
 static bool e1000_drain(Device *d)
 {
     e1000_finish_transmit(DEVICE(d, E1000));
