@@ -46,6 +46,13 @@ int net_hub_of(const NetClient *c);     /* the hub that c or its peer is a port 
 void net_hub_print(GString *out);
 void net_print_client(NetClient *c, GString *out);
 
+/* ---- IPv4 fragments ---- */
+
+typedef struct NetFragments NetFragments;
+/* true: the frame is a fragment (or pretends to be one), and is done with; *whole is the frame that it has completed, or NULL. */
+bool net_fragments_take(NetFragments **f, const uint8_t *pkt, size_t size, uint8_t **whole, size_t *whole_size);
+void net_fragments_free(NetFragments *f);
+
 /* ---- Descriptors ---- */
 
 /* One that -netdev names ("fd=N" or a name of the monitor's), non-blocking from now on; -1 with err. id: of the netdev. */

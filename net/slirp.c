@@ -26,6 +26,7 @@ typedef struct GuestFwd {       /* a port of the guest network that is a chardev
     CharFrontend fe;
     struct in_addr server;
     uint16_t port;
+    char *id;                   /* the chardev's */
     GByteArray *out;            /* not yet taken by the chardev */
 } GuestFwd;
 
@@ -268,6 +269,8 @@ static void fwd_free(gpointer p)
     GuestFwd *f = p;
 
     chr_detach(&f->fe);
+    chr_remove(f->id, NULL);        /* nobody else can name it in time: the next netdev may want the port */
+    g_free(f->id);
     g_byte_array_unref(f->out);
     g_free(f);
 }
@@ -290,6 +293,7 @@ static bool stack_guestfwd(UserStack *s, struct in_addr server, uint16_t port, c
         return error_set(err, "Could not open guest forwarding device '%s'", id);
     f = g_new0(GuestFwd, 1);
     f->stack = s;
+    f->id = g_strdup(id);
     f->out = g_byte_array_new();
     if (!chr_attach(&f->fe, chr, err) || slirp_add_guestfwd(s->slirp, fwd_write, f, &server, port) < 0) {
         fwd_free(f);

@@ -22,6 +22,7 @@ typedef struct UserNet {
     const UserModule *mod;
     UserStack *stack;           /* NULL: not started */
     bool failed;                /* to start: said so */
+    NetFragments *fragments;    /* that have come */
 } UserNet;
 
 /* ---- The stack ---- */
@@ -49,6 +50,17 @@ static bool start_late(UserNet *u)
     return false;
 }
 
+static void input(UserNet *u, const uint8_t *pkt, size_t size)
+{
+    g_autofree uint8_t *whole = NULL;
+    size_t whole_size;
+
+    if (!net_fragments_take(&u->fragments, pkt, size, &whole, &whole_size))
+        u->mod->input(u->stack, pkt, size);
+    else if (whole)
+        u->mod->input(u->stack, whole, whole_size);
+}
+
 static bool user_receive(NetClient *c, const struct iovec *iov, unsigned n, size_t size)
 {
     UserNet *u = (UserNet *)c;
@@ -58,10 +70,10 @@ static bool user_receive(NetClient *c, const struct iovec *iov, unsigned n, size
     if (!start_late(u))
         return true;
     if (n == 1) {
-        u->mod->input(u->stack, iov->iov_base, size);
+        input(u, iov->iov_base, size);
     } else {
         iov_to_buf(&v, 0, buf, size);
-        u->mod->input(u->stack, buf, size);
+        input(u, buf, size);
     }
     return true;
 }
@@ -72,6 +84,7 @@ static void user_close(NetClient *c)
 
     if (u->stack)
         u->mod->stop(u->stack);
+    net_fragments_free(u->fragments);
     g_free(u->cfg.hostname);
     g_free(u->cfg.tftp);
     g_free(u->cfg.tftp_server);

@@ -286,6 +286,24 @@ static void test_dhcp(void)
     qtest_end(c.q);
 }
 
+/* libslirp alone does not survive the last one when it comes alone. */
+static void test_fragments(void)
+{
+    static const uint8_t head[34] = "\x52\x55\x0a\0\2\2\x52\x54\0\x12\x34\x56\x08\0\x45\0\0\x28\x4b\x59\0\5\x40\6\0\0\x0a\0\2\x0f"
+                                    "\x0a\0\2\x0f";
+    uint8_t f[600], ip[4] = { 0 };
+    Card c;
+
+    card_start(&c, "user");
+    memset(f, 0, sizeof f);
+    memcpy(f, head, sizeof head);
+    put16(f + 24, ip_sum(f + 14, 20));
+    card_send(&c, f, 60);
+    card_send(&c, f, dhcp(f, 1, NULL));
+    tap_eq(dhcp_answer(&c, ip), 2, "a lone last fragment: the user network still answers");
+    qtest_end(c.q);
+}
+
 /* hostfwd: somebody connects, the guest is asked (ARP) and sees a SYN. */
 static void test_hostfwd(void)
 {
@@ -354,6 +372,7 @@ int main(void)
     test_dump();
 #ifdef CONFIG_SLIRP
     test_dhcp();
+    test_fragments();
     test_hostfwd();
 #else
     tap_skip("the user network", "built without libslirp");
