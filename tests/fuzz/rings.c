@@ -3,10 +3,10 @@
  * process, without a CPU (-accel qtest).
  *
  * Transmit rings hold legacy, context and data descriptors that are nearly right: segmentation, checksums, tags, chains of more than
- * 64 KiB, buffers outside RAM, in the ring itself, in the card's registers; receive rings likewise, filled from a netdev of this program
- * and through the card's own loop-back. Rings may be of any size, anywhere, with head and tail outside of them. Nothing may crash, hang
- * or trip a sanitizer, no step may take long, and memory may not grow. In between the machine's state goes to a twin, and the same traffic to both:
- * packets that come out, memory and states must be the same.
+ * 64 KiB, buffers outside RAM, in the ring itself, in the card's registers; receive rings likewise, filled from a netdev of this
+ * program and through the card's own loop-back. Rings may be of any size, anywhere, with head and tail outside of them. Nothing may
+ * crash, hang or trip a sanitizer, no step may take long, and memory may not grow. In between the machine's state goes to a twin,
+ * and the same traffic to both: packets that come out, memory and states must be the same.
  *
  * usage: rings [--steps N] [--seed N] [--twin N]
  */
