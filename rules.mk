@@ -4,7 +4,7 @@ DIRS := util block chardev net ui accel accel/kvm accel/qtest hw/core target/i38
 	hw/intc hw/isa hw/pci hw/ide hw/scsi hw/virtio hw/net hw/display hw/acpi hw/usb hw/nvram hw/block hw/dma \
 	hw/misc hw/watchdog hw/i2c hw/i386 migration monitor gdbstub cli
 VPATH := $(SRC)
-MODULES := ui/sdl ui/vnc net/slirp hw/usb/host-libusb
+MODULES := ui/sdl ui/vnc ui/curses ui/xkb net/slirp hw/usb/host-libusb
 TOOLS := $(filter vmemu-img vmemu-io vmemu-nbd,$(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/*.c)))
 
 LIBSRC := $(patsubst $(SRC)/%,%,$(foreach d,$(DIRS),$(wildcard $(SRC)/$(d)/*.c)))
@@ -47,6 +47,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 PROGS := $(if $(wildcard $(SRC)/vl.c),vmemu) $(TOOLS)
 MODSO := $(if $(CONFIG_SDL),$(if $(wildcard $(SRC)/ui/sdl.c),vmemu-ui-sdl.so)) \
 	$(if $(CONFIG_VNC),$(if $(wildcard $(SRC)/ui/vnc.c),vmemu-ui-vnc.so)) \
+	$(if $(CONFIG_CURSES),vmemu-ui-curses.so) $(if $(CONFIG_XKB),vmemu-ui-xkb.so) \
 	$(if $(CONFIG_SLIRP),$(if $(wildcard $(SRC)/net/slirp.c),vmemu-net-slirp.so)) \
 	$(if $(CONFIG_LIBUSB),$(if $(wildcard $(SRC)/hw/usb/host-libusb.c),vmemu-usb-host.so))
 
@@ -85,9 +86,10 @@ $(TOOLS): %: %.o libvmemu.a
 
 vmemu-ui-%.so: ui/%.c $(wildcard $(SRC)/ui/*.h) config.mak
 	$(call say,MODULE,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) $(SDL_CFLAGS) $(VNC_CFLAGS) -fPIC -shared -o $@ $< $(filter-out $<,$(wildcard $(SRC)/ui/$*-*.c)) $(if $(filter sdl,$*),$(SDL_LIBS)) $(if $(filter vnc,$*),$(VNC_LIBS))
+	$(Q)$(CC) $(ALL_CFLAGS) $(SDL_CFLAGS) $(VNC_CFLAGS) $(CURSES_CFLAGS) $(XKB_CFLAGS) -fPIC -shared -o $@ $< $(filter-out $<,$(wildcard $(SRC)/ui/$*-*.c)) $(if $(filter sdl,$*),$(SDL_LIBS)) $(if $(filter vnc,$*),$(VNC_LIBS)) $(if $(filter curses,$*),$(CURSES_LIBS)) $(if $(filter xkb,$*),$(XKB_LIBS))
 vmemu-ui-sdl.so: $(wildcard $(SRC)/ui/sdl-*.c)
 vmemu-ui-vnc.so: $(wildcard $(SRC)/ui/vnc-*.c)
+vmemu-ui-curses.so: $(wildcard $(SRC)/ui/curses-*.c)
 vmemu-net-%.so: net/%.c $(wildcard $(SRC)/net/*.h) config.mak
 	$(call say,MODULE,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(SLIRP_CFLAGS) -fPIC -shared -o $@ $< $(SLIRP_LIBS)

@@ -42,6 +42,10 @@ static bool complete(Cli *c, const MachineType *t, GError **err)
         process_set_name(cfg->process_name);
     if (c->daemonize && c->nographic && !cfg->nodefaults)      /* the defaults are on the terminal */
         return error_set(err, "-nographic cannot be used with -daemonize");
+    if (c->nographic && c->display.type == DISPLAY_CURSES && !cfg->nodefaults)
+        return error_set(err, "-nographic cannot be used with -display curses");
+    if (c->daemonize && c->display.type == DISPLAY_CURSES)
+        return error_set(err, "curses display cannot be used with -daemonize");
     return true;
 }
 
@@ -96,7 +100,7 @@ static bool build(Cli *c, Machine *m, GError **err)
     }
     if (c->display.type == DISPLAY_UNSET)
         display_default(&c->display);
-    if (c->display.type == DISPLAY_SDL || remote_wanted())
+    if (c->display.type == DISPLAY_SDL || c->display.type == DISPLAY_CURSES || remote_wanted())
         display_enable_vc();
     if (!cli_backends(c, m, err) || c->exit)
         return c->exit;

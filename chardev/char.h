@@ -115,8 +115,8 @@ Chardev *chr_find(const char *id);
 bool chr_remove(const char *id, GError **err);
 /* At the end of the process: closes all; terminals get their old settings back. */
 void chr_cleanup(void);
-/* No chardev may have standard input and output (-daemonize). */
-void chr_forbid_stdio(void);
+/* No chardev may have standard input and output; option: because of what ("-daemonize"). */
+void chr_forbid_stdio(const char *option);
 /* Puts terminals back; safe in a signal handler. */
 void chr_restore_terminals(void);
 

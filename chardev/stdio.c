@@ -19,7 +19,8 @@ static const int fatal_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, S
 
 static struct termios saved, raw;
 static volatile sig_atomic_t tty_changed;   /* the terminal has our settings */
-static bool in_use, handlers_set, forbidden;
+static bool in_use, handlers_set;
+static const char *forbidden;                /* by which option */
 
 void chr_restore_terminals(void)
 {
@@ -29,9 +30,9 @@ void chr_restore_terminals(void)
     }
 }
 
-void chr_forbid_stdio(void)
+void chr_forbid_stdio(const char *option)
 {
-    forbidden = true;
+    forbidden = option;
 }
 
 static void on_fatal(int sig)
@@ -136,7 +137,7 @@ static bool stdio_open(Chardev *c, GHashTable *opts, GError **err)
 
     f->in = f->out = -1;
     if (forbidden)
-        return error_set(err, "cannot use stdio with -daemonize");
+        return error_set(err, "cannot use stdio with %s", forbidden);
     if (in_use)
         return error_set(err, "cannot use stdio by multiple character devices");
     in = private_fd(STDIN_FILENO, O_RDONLY, &in_sock, NULL);

@@ -376,7 +376,9 @@ bool cli_backends(Cli *c, Machine *m, GError **err)
 {
     set_hooks(m);
     if (c->daemonize)
-        chr_forbid_stdio();
+        chr_forbid_stdio("-daemonize");
+    if (c->display.type == DISPLAY_CURSES)
+        chr_forbid_stdio("-display curses");
     for (unsigned i = 0; i < c->chardevs->len; i++) {
         const char *s = g_ptr_array_index(c->chardevs, i);
         g_autoptr(GError) local = NULL;

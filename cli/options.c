@@ -3,6 +3,7 @@
 #include <string.h>
 #include "cli/cli.h"
 #include "target/i386/cpu.h"
+#include "ui/layout.h"
 #include "ui/remote.h"
 #include "util/error.h"
 #include "util/firmware.h"
@@ -96,6 +97,11 @@ static bool opt_display(Cli *c, const char *option, const char *arg, GError **er
 static bool opt_vnc(Cli *c, const char *option, const char *arg, GError **err)
 {
     return remote_add(arg, err);
+}
+
+static bool opt_layout(Cli *c, const char *option, const char *arg, GError **err)
+{
+    return layout_select(arg, err);
 }
 
 static bool opt_full_screen(Cli *c, const char *option, const char *arg, GError **err)
@@ -228,7 +234,8 @@ static const OptRow rows[] = {
     { "netdev", K_LIST, C(netdevs), NULL, "TYPE,id=ID[,prop=value...]", "a network back-end; 'help' lists them" },
     { "nic", K_LIST, C(nics), NULL, "none|TYPE[,model=M][,mac=A][,prop=value...]", "a network card and its back-end" },
     { "net", K_LIST, C(nets), NULL, "none|nic[,...]|TYPE[,...]", "network cards and back-ends on a hub, the old way" },
-    { "display", K_FN, 0, opt_display, "sdl|none|vnc=...[,prop=value...]", "where the screen is shown" },
+    { "display", K_FN, 0, opt_display, "sdl|curses|none|vnc=...[,prop=value...]", "where the screen is shown" },
+    { "k", K_FN, 0, opt_layout, "LAYOUT", "the keyboard of VNC's clients and of the terminal: de, fr, en-gb, ..." },
     { "vnc", K_FN, 0, opt_vnc, "HOST:DISPLAY|unix:PATH|none[,option...]", "show the screen over VNC" },
     { "nographic", K_FLAG, C(nographic), NULL, NULL, "no screen; serial port and monitor on the terminal" },
     { "full-screen", K_FN, 0, opt_full_screen, NULL, "start in full screen" },

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "cli/process.h"
+#include "ui/display.h"
 #include "util/error.h"
 
 static int daemon_pipe = -1;
@@ -135,6 +136,7 @@ static gboolean see_signal(gint fd, GIOCondition cond, gpointer machine)
 
     if (read(fd, &n, sizeof n) < 0)
         return G_SOURCE_CONTINUE;
+    display_leave_terminal();
     if (who)
         error_report("terminating on signal %d from pid %d (%s)", (int)signal_number, (int)signal_pid, who);
     else

@@ -83,6 +83,18 @@ bool console_is_watched(const Console *con)
     return con->watched;
 }
 
+bool console_shows_pixels(const Console *con)
+{
+    for (GSList *i = listeners; i; i = i->next) {
+        const DisplayListener *l = i->data;
+
+        if (watches(l, con) && !l->text) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void check_watched(Console *con)
 {
     bool on = false;
@@ -425,6 +437,35 @@ void console_ui_info(Console *con, const UiInfo *info)
 {
     if (con->ops->ui_info) {
         con->ops->ui_info(con->opaque, info);
+    }
+}
+
+/* ---- Text ---- */
+
+void text_screen_resize(TextScreen *t, unsigned cols, unsigned rows)
+{
+    if (cols * rows > t->room) {
+        t->room = cols * rows;
+        t->cells = g_renew(uint16_t, t->cells, t->room);
+    }
+    t->cols = cols;
+    t->rows = rows;
+}
+
+void text_screen_free(TextScreen *t)
+{
+    g_clear_pointer(&t->cells, g_free);
+    t->room = t->cols = t->rows = 0;
+}
+
+void console_text(Console *con, TextScreen *t)
+{
+    t->cols = t->rows = 0;
+    t->cursor_x = t->cursor_y = -1;
+    t->cp437 = false;
+    t->message = NULL;
+    if (con->ops->text) {
+        con->ops->text(con->opaque, t);
     }
 }
 

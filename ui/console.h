@@ -46,6 +46,18 @@ void surface_read(const Surface *s, int x, int y, int w, int h, uint32_t *to, in
 
 typedef struct UiInfo { unsigned width, height, width_mm, height_mm; } UiInfo;   /* what the window would like to be */
 
+/* A screen of text: what -display curses shows. */
+typedef struct TextScreen {
+    unsigned cols, rows;        /* 0: no text on it */
+    int cursor_x, cursor_y;     /* -1: none on the screen */
+    bool cp437;                 /* the characters are those of code page 437, whatever the guest's font is */
+    const char *message;        /* instead of text: what is to be said of the picture; "%d x %d": its size. Or NULL */
+    unsigned room;
+    uint16_t *cells;            /* cols * rows: character | attribute << 8, as a VGA has them; room for `room` */
+} TextScreen;
+void text_screen_resize(TextScreen *t, unsigned cols, unsigned rows);  /* keeps no text */
+void text_screen_free(TextScreen *t);       /* its contents */
+
 typedef struct ConsoleOps {
     /* Draws what has changed since the last call into the surface and reports it with console_update. Returns
      * CONSOLE_POLL, CONSOLE_IDLE or the ms after which to ask again although nothing kicked the console (a blinking
@@ -54,6 +66,7 @@ typedef struct ConsoleOps {
     void (*invalidate)(void *opaque);   /* the next update draws everything */
     void (*watched)(void *opaque, bool on); /* the first listener has come, the last has gone. May be NULL */
     void (*ui_info)(void *opaque, const UiInfo *info);  /* the window's size has changed. NULL: does not care */
+    void (*text)(void *opaque, TextScreen *t);  /* the text as of the last update. NULL: always a picture */
 } ConsoleOps;
 
 typedef struct ConsoleCursor {  /* a pointer shape that the window draws; hot spot from the top left corner */
@@ -73,6 +86,8 @@ void console_update(Console *con, int x, int y, int w, int h);     /* these pixe
 void console_kick(Console *con);            /* something has changed: cheap, may be called for each access */
 /* false: nobody watches, so do not bother. */
 bool console_is_watched(const Console *con);
+/* false: if somebody watches, then only for the text: nothing need blink. */
+bool console_shows_pixels(const Console *con);
 void console_define_cursor(Console *con, const ConsoleCursor *c);  /* copies; NULL: none */
 void console_move_cursor(Console *con, int x, int y, bool visible);
 
@@ -92,6 +107,7 @@ typedef struct DisplayListenerOps {
 struct DisplayListener {        /* embedded in the window */
     const DisplayListenerOps *ops;
     Console *con;               /* set before listener_add; NULL: the first console, whenever there is one */
+    bool text;                  /* is after the text only: console_text in refresh */
     unsigned interval;          /* ms between refreshes while something changes; 0: 30 */
     void *opaque;
 
@@ -121,6 +137,8 @@ const ConsoleCursor *console_cursor(const Console *con, int *x, int *y, bool *vi
 void console_invalidate(Console *con);
 void console_refresh(Console *con);         /* brings the surface up to date now */
 void console_ui_info(Console *con, const UiInfo *info);
+/* What the last refresh brought, as text. */
+void console_text(Console *con, TextScreen *t);
 
 /* ---- Text consoles (monitor, serial ports in the window): a VT102 with colours and scroll-back ---- */
 

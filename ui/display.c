@@ -84,6 +84,11 @@ static bool parse_option(DisplayOptions *o, DisplayType t, const char *key, cons
     if (!strcmp(key, "gl")) {
         return parse_gl(t, value, err);
     }
+    if (!strcmp(key, "charset") && t == DISPLAY_CURSES) {
+        g_free(o->charset);
+        o->charset = g_strdup(value);
+        return true;
+    }
     if (!strcmp(key, "grab-mod") && t == DISPLAY_SDL) {
         return parse_grab(value, &o->grab_mod, err);
     }
@@ -92,12 +97,14 @@ static bool parse_option(DisplayOptions *o, DisplayType t, const char *key, cons
 
 static bool parse_type(const char *name, DisplayType *t, GError **err)
 {
-    static const char *const others[] = { "gtk", "egl-headless", "curses", "cocoa", "spice-app", "dbus", NULL };
+    static const char *const others[] = { "gtk", "egl-headless", "cocoa", "spice-app", "dbus", NULL };
 
     if (!strcmp(name, "none")) {
         *t = DISPLAY_NONE;
     } else if (!strcmp(name, "sdl")) {
         *t = DISPLAY_SDL;
+    } else if (!strcmp(name, "curses")) {
+        *t = DISPLAY_CURSES;
     } else if (g_strv_contains(others, name)) {
         return error_set(err, "Display '%s' is not available", name);
     } else {
@@ -116,6 +123,9 @@ bool display_parse(DisplayOptions *o, const char *optstr, bool *exit, GError **e
         printf("Available display backend types:\nnone\n");
 #ifdef CONFIG_SDL
         printf("sdl\n");
+#endif
+#ifdef CONFIG_CURSES
+        printf("curses\n");
 #endif
         *exit = true;
         return true;
@@ -181,15 +191,22 @@ bool display_start(const DisplayOptions *o, GError **err)
     if (!remote_start(o->vm_name, err)) {
         return false;
     }
-    if (o->type != DISPLAY_SDL) {
+    if (o->type != DISPLAY_SDL && o->type != DISPLAY_CURSES) {
         return true;
     }
-    mod = display_module_load("sdl", err);
+    mod = display_module_load(o->type == DISPLAY_SDL ? "sdl" : "curses", err);
     if (!mod || !mod->start(o, err)) {
         return false;
     }
     active = mod;
     return true;
+}
+
+void display_leave_terminal(void)
+{
+    if (active && active->leave) {
+        active->leave();
+    }
 }
 
 void display_stop(void)

@@ -18,6 +18,7 @@ typedef struct DisplayOptions {
     bool window_close;          /* window-close=: closing the window ends vmemu (default on) */
     bool show_cursor;           /* show-cursor= */
     GrabMod grab_mod;           /* grab-mod= */
+    char *charset;              /* charset=: of the guest's text, for curses; NULL: CP437 */
     const char *vm_name;        /* -name: for the title; NULL: none. Set before display_start */
 } DisplayOptions;
 
@@ -43,6 +44,8 @@ void display_options_init(DisplayOptions *o);
 void display_default(DisplayOptions *o);
 bool display_start(const DisplayOptions *o, GError **err);
 void display_stop(void);
+/* The terminal is the caller's again, for a last message; the display is over. */
+void display_leave_terminal(void);
 
 /* ---- For modules (vmemu-ui-sdl.so, vmemu-ui-vnc.so) ---- */
 
@@ -51,6 +54,7 @@ typedef struct DisplayModule {
     bool (*start)(const DisplayOptions *o, GError **err);
     void (*stop)(void);
     void (*run_state)(bool running);            /* may be NULL */
+    void (*leave)(void);                        /* something is to be said on the terminal. May be NULL */
     const struct VncOps *vnc;                   /* of vmemu-ui-vnc.so, which has only that (remote.h) */
 } DisplayModule;
 /* Each module defines this symbol. */

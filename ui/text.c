@@ -123,7 +123,28 @@ static void text_invalidate(void *opaque)
     console_kick(t->con);
 }
 
-static const ConsoleOps text_ops = { .update = text_update, .invalidate = text_invalidate };
+/* Without the cells' cursor: it is told apart. */
+static void text_text(void *opaque, TextScreen *to)
+{
+    TextConsole *t = opaque;
+    unsigned x, y;
+
+    text_screen_resize(to, t->vt.cols, t->vt.rows);
+    to->cp437 = true;
+    for (unsigned i = 0; i < t->vt.rows; i++) {
+        const VtCell *row = vt_row(&t->vt, i);
+
+        for (unsigned j = 0; j < t->vt.cols; j++) {
+            to->cells[i * t->vt.cols + j] = row[j].ch | row[j].attr << 8;
+        }
+    }
+    if (vt_cursor(&t->vt, &x, &y)) {
+        to->cursor_x = x;
+        to->cursor_y = y;
+    }
+}
+
+static const ConsoleOps text_ops = { .update = text_update, .invalidate = text_invalidate, .text = text_text };
 
 static void reply(void *opaque, const char *s)
 {
@@ -149,6 +170,11 @@ Console *text_console_new(const char *label, unsigned cols, unsigned rows, TextI
     t->con = console_new_kind(&text_ops, t, true);
     t->con->label = g_strdup(label);
     console_resize(t->con, t->vt.cols * CELL_W, t->vt.rows * CELL_H);
+    if (label) {
+        g_autofree char *title = g_strdup_printf("\033[44m%s console\033[0m\r\n", label);
+
+        vt_write(&t->vt, (const uint8_t *)title, strlen(title));
+    }
     text_invalidate(t);
     return t->con;
 }

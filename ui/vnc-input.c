@@ -1,4 +1,5 @@
 /* What VNC clients type and point at: main thread. See vnc-int.h. */
+#include "ui/layout.h"
 #include "ui/vnc-int.h"
 
 static void show_console(VncServer *s, unsigned n)
@@ -53,9 +54,24 @@ static void track_modifiers(VncClient *c, QKeyCode key, bool down)
         c->shift = down;
 }
 
+/* With -k the keysym counts even if the client tells the key: its keyboard may not be the guest's. */
+static QKeyCode key_of(const VncNote *n)
+{
+    const bool *down = n->client->down;
+    unsigned mods = (down[QKEY_SHIFT] || down[QKEY_SHIFT_R] ? LAYOUT_SHIFT : 0) | (down[QKEY_ALT_R] ? LAYOUT_ALTGR : 0) |
+        (down[QKEY_CTRL] || down[QKEY_CTRL_R] ? LAYOUT_CTRL : 0);
+    bool upper = n->keysym >= 'A' && n->keysym <= 'Z';
+    const LayoutKey *k;
+
+    if (n->number && !layout_selected())
+        return key_from_number(n->number);
+    k = layout_find(upper ? n->keysym - 'A' + 'a' : n->keysym, mods, n->down ? NULL : down);
+    return k ? k->key : QKEY_UNMAPPED;
+}
+
 void vnc_on_key(const VncNote *n)
 {
-    QKeyCode key = n->number ? key_from_number(n->number) : vnc_key_of(n->keysym);
+    QKeyCode key = key_of(n);
     VncClient *c = n->client;
     char text[8];
 

@@ -120,8 +120,6 @@ void vnc_on_key(const VncNote *n);
 void vnc_on_pointer(const VncNote *n);
 void vnc_release_all(VncClient *c);     /* keys and buttons that it holds down */
 
-/* vnc-keys.c: the key of a US keyboard that makes this X keysym; QKEY_UNMAPPED: none. */
-QKeyCode vnc_key_of(uint32_t keysym);
-/* What is printed on it, as UTF-8; false: nothing. */
+/* vnc-keys.c: what this X keysym prints, as UTF-8; false: nothing. */
 bool vnc_text_of(uint32_t keysym, char text[8]);
 #endif

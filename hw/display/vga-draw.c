@@ -355,7 +355,7 @@ static int next_update(VgaState *s, const VgaMode *m, bool any)
         return CONSOLE_POLL;
     }
     trap_set(s, true);
-    if (m->kind != VGA_TEXT || m->cursor == UINT32_MAX) {
+    if (m->kind != VGA_TEXT || m->cursor == UINT32_MAX || !console_shows_pixels(s->con)) {
         return CONSOLE_IDLE;
     }
     guest_now = vm_now(s->dev);
@@ -415,4 +415,17 @@ static void vga_invalidate(void *opaque)
     console_kick(s->con);
 }
 
-const ConsoleOps vga_console_ops = { .update = vga_update, .invalidate = vga_invalidate, .watched = vga_watched };
+static void vga_text(void *opaque, TextScreen *t)
+{
+    const VgaState *s = opaque;
+
+    if (s->shown.kind == VGA_TEXT && s->ar_index & AR_INDEX_VIDEO_ON) {
+        vga_read_text(s, t);
+    } else if (s->shown.kind != VGA_GRAPHICS) {
+        t->message = "VGA Blank mode";
+    }
+}
+
+const ConsoleOps vga_console_ops = {
+    .update = vga_update, .invalidate = vga_invalidate, .watched = vga_watched, .text = vga_text,
+};

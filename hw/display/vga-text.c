@@ -176,3 +176,25 @@ bool vga_draw_text(VgaState *s, const VgaMode *m, bool all, bool colors)
     }
     return any;
 }
+
+void vga_read_text(const VgaState *s, TextScreen *t)
+{
+    const VgaMode *m = &s->shown;
+    uint32_t addr = m->start;
+    unsigned line = 0;
+
+    text_screen_resize(t, m->cols, m->rows);
+    for (unsigned y = 0; y < m->rows; y++, line += m->cell_h) {
+        for (unsigned x = 0; x < m->cols; x++) {
+            if (addr + 4 * x == m->cursor) {
+                t->cursor_x = x;
+                t->cursor_y = y;
+            }
+            t->cells[y * m->cols + x] = s->cells[y * m->cols + x];
+        }
+        addr += m->pitch;
+        if (line < m->compare && line + m->cell_h >= m->compare) {
+            addr = 0;
+        }
+    }
+}

@@ -127,6 +127,8 @@ extern const ConsoleOps vga_console_ops;
 void vga_mode_text(const VgaState *s, VgaMode *m);
 /* Draws what has changed; true: more than the cursor's blinking. */
 bool vga_draw_text(VgaState *s, const VgaMode *m, bool all, bool colors);
+/* The text that is shown. */
+void vga_read_text(const VgaState *s, TextScreen *t);
 typedef void VgaLineFn(const VgaState *s, const VgaMode *m, uint32_t *to, const uint8_t *from);
 /* How many bytes of video RAM a line shows, and who draws it. */
 unsigned vga_line_bytes(const VgaMode *m);
