@@ -126,7 +126,7 @@ START_TEST(test_console)
     typed = g_string_new(NULL);
     ck_assert_int_eq(surface_width(console_surface(con)), 640);
     ck_assert_int_eq(surface_height(console_surface(con)), 384);
-    text_console_write(con, (const uint8_t *)"\033[31mA", 6);
+    text_console_write(con, (const uint8_t *)"\033[H\033[31mA", 9);    /* over the title, "monitor0 console" */
     console_refresh(con);
     ck_assert_uint_eq(((uint32_t *)(void *)(surface_data(console_surface(con)) + 2 * surface_stride(console_surface(con))))[3], 0xaa0000);
     text_console_type(con, "help");
