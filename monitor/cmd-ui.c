@@ -24,15 +24,12 @@ static void hmp_sendkey(Monitor *mon, json_t *args)
     }
 }
 
-/* A KeyValue; QKEY_UNMAPPED with err when the number is no key's. */
-static QKeyCode key_of(json_t *v, GError **err)
+/* A KeyValue; QKEY_UNMAPPED: no key's name or number, which is no error. */
+static QKeyCode key_of(json_t *v)
 {
     json_t *data = json_object_get(v, "data");
-    QKeyCode k = json_is_string(data) ? key_from_name(json_string_value(data)) : key_from_number(json_integer_value(data));
 
-    if (k == QKEY_UNMAPPED && !json_is_string(data))
-        error_set(err, "%" JSON_INTEGER_FORMAT " is not the number of a key", json_integer_value(data));
-    return k;
+    return json_is_string(data) ? key_from_name(json_string_value(data)) : key_from_number(json_integer_value(data));
 }
 
 static json_t *send_key(Monitor *mon, json_t *args, GError **err)
@@ -47,13 +44,7 @@ static json_t *send_key(Monitor *mon, json_t *args, GError **err)
         return NULL;
     }
     for (size_t i = 0; i < json_array_size(list); i++) {
-        GError *e = NULL;
-
-        keys[n++] = key_of(json_array_get(list, i), &e);
-        if (e) {
-            g_propagate_error(err, e);
-            return NULL;
-        }
+        keys[n++] = key_of(json_array_get(list, i));
     }
     input_send_keys(keys, n, CLAMP(hold, 0, G_MAXINT32));
     return NULL;
@@ -128,7 +119,22 @@ static json_t *query_mice(Monitor *mon, json_t *args, GError **err)
 
 /* ---- input-send-event ---- */
 
-static void send_event(Console *con, json_t *e, QKeyCode key)
+/* Has it somebody to go to? */
+static bool check_event(Console *con, json_t *e, GError **err)
+{
+    static const struct { const char *type; InputKind kind; } kinds[] = {
+        { "key", INPUT_KEY }, { "btn", INPUT_BUTTON }, { "rel", INPUT_REL }, { "abs", INPUT_ABS },
+    };
+    const char *type = arg_str(e, "type");
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        if (!strcmp(kinds[i].type, type) && !input_has_handler(con, kinds[i].kind))
+            return error_set(err, "Input handler not found for event type %s", type);
+    }
+    return true;
+}
+
+static void send_event(Console *con, json_t *e)
 {
     const char *type = arg_str(e, "type");
     json_t *d = json_object_get(e, "data");
@@ -136,7 +142,7 @@ static void send_event(Console *con, json_t *e, QKeyCode key)
     int value = CLAMP(arg_int(d, "value", 0), G_MININT32, G_MAXINT32);
 
     if (!strcmp(type, "key")) {
-        input_send_key(con, key, arg_bool(d, "down"));
+        input_send_key(con, key_of(json_object_get(d, "key")), arg_bool(d, "down"));
     } else if (!strcmp(type, "btn")) {
         const char *const *names = qmp_enum("InputButton");
 
@@ -156,7 +162,6 @@ static json_t *input_events(Monitor *mon, json_t *args, GError **err)
     json_t *events = json_object_get(args, "events"), *e;
     const char *device = arg_str(args, "device");
     Console *con = device ? console_by_device(device, arg_int(args, "head", 0)) : NULL;
-    GArray *keys;
     size_t i;
 
     if (device && !con) {
@@ -167,24 +172,13 @@ static json_t *input_events(Monitor *mon, json_t *args, GError **err)
         error_set(err, "VM not running");
         return NULL;
     }
-    /* All or nothing: look at every key before the first is sent. */
-    keys = g_array_new(false, true, sizeof(QKeyCode));
     json_array_foreach(events, i, e) {
-        bool is_key = !strcmp(arg_str(e, "type"), "key");
-        GError *bad = NULL;
-        QKeyCode k = is_key ? key_of(json_object_get(json_object_get(e, "data"), "key"), &bad) : QKEY_UNMAPPED;
-
-        g_array_append_val(keys, k);
-        if (bad) {
-            g_propagate_error(err, bad);
-            g_array_unref(keys);
+        if (!check_event(con, e, err))
             return NULL;
-        }
     }
     json_array_foreach(events, i, e)
-        send_event(con, e, g_array_index(keys, QKeyCode, i));
+        send_event(con, e);
     input_sync();
-    g_array_unref(keys);
     return NULL;
 }
 

@@ -314,6 +314,11 @@ void input_send_abs(Console *con, InputAxis axis, int value, int size)
     send(INPUT_ABS, con, axis, v);
 }
 
+bool input_has_handler(Console *con, InputKind kind)
+{
+    return handler_for(kind, con);
+}
+
 bool input_is_absolute(Console *con)
 {
     InputHandler *h = handler_for(INPUT_REL | INPUT_ABS, con);
@@ -337,7 +342,9 @@ bool input_parse_keys(const char *s, QKeyCode keys[INPUT_MAX_KEYS], unsigned *n,
         if (!strcmp(name, "<")) {
             key = QKEY_LESS;
         } else if (g_str_has_prefix(name, "0x")) {
-            key = key_from_number(MIN(strtoul(name, &end, 0), 0xffff));
+            unsigned long number = strtoul(name, &end, 0);
+
+            key = number <= 0xff ? key_from_number(number) : QKEY_UNMAPPED;
             if (*end) {
                 return error_set(err, "invalid parameter: %s", name);
             }

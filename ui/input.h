@@ -62,6 +62,7 @@ void input_send_abs(Console *con, InputAxis axis, int value, int size);
 void input_sync(void);
 /* Left, middle, right ... are bits of `now`; sends what differs from *was and updates it. No sync. */
 void input_send_buttons(Console *con, unsigned *was, unsigned now);
+bool input_has_handler(Console *con, InputKind kind);    /* somebody would get such an event */
 bool input_is_absolute(Console *con);       /* pointer events of con go to a device that takes absolute ones */
 /* Called when that may have changed. */
 void input_watch_mode(void (*fn)(void *opaque), void *opaque);

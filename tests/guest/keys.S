@@ -1,4 +1,5 @@
-/* Shows what the keyboard sends, on COM1: two hexadecimal digits and a space for each byte, as set 1 has them. */
+/* Shows what keyboard and mouse send, on COM1: two hexadecimal digits and a space for each byte; keys as set 1 has them, an m before
+ * the mouse's. */
 #include "pm32.inc"
 
 start:
@@ -10,16 +11,24 @@ start:
     call command
     movb $0xf4, %ah                     /* to the keyboard: scan */
     call data
-1:  inb $0x64, %al
-    testb $1, %al
-    jz 1b
-    inb $0x60, %al                      /* acknowledged */
+    call acknowledged
+    movb $0xa8, %ah
+    call command
+    movb $0xd4, %ah                     /* to the mouse: report */
+    call command
+    movb $0xf4, %ah
+    call data
+    call acknowledged
     PUTS "ready\n"
 next:
     inb $0x64, %al
     testb $1, %al
     jz next
-    inb $0x60, %al
+    testb $0x20, %al
+    jz 1f
+    movb $'m', %al
+    call putc
+1:  inb $0x60, %al
     pushl %eax
     shrb $4, %al
     call digit
@@ -36,6 +45,13 @@ digit:
     jbe putc
     addb $'a' - '0' - 10, %al
     jmp putc
+
+acknowledged:
+    inb $0x64, %al
+    testb $1, %al
+    jz acknowledged
+    inb $0x60, %al
+    ret
 
 command:
     call wait

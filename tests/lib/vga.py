@@ -8,7 +8,7 @@ LFB, MMIO = 0xe0000000, 0xfe000000
 class Side:
     """One emulator, with its qtest and QMP sockets."""
 
-    def __init__(self, name, program, *args, display=("-display", "none"), launch=None):
+    def __init__(self, name, program, *args, display=("-display", "none"), launch=None, vga="VGA,addr=2"):
         """launch: starts the command line otherwise than as a child."""
         self.name, ears = name, []
         for kind in "qtest", "qmp":
@@ -21,7 +21,7 @@ class Side:
             ears[-1].settimeout(20)
         folder = os.path.join(vm.folder(), name)
         self.dump_path = folder + ".ppm"
-        command = [program, "-M", "pc", "-nodefaults", "-device", "VGA,addr=2", *display, "-qtest", "unix:%s.qtest" % folder,
+        command = [program, "-M", "pc", "-nodefaults", "-device", vga, *display, "-qtest", "unix:%s.qtest" % folder,
                    "-qtest-log", "/dev/null", "-qmp", "unix:%s.qmp" % folder, *args]
         self.process = launch(command) if launch else subprocess.Popen(command, preexec_fn=vm._die_with_parent)
         self.qtest, self.qmp = [e.accept()[0].makefile("rw") for e in ears]
@@ -47,15 +47,21 @@ class Side:
             if not line.startswith("IRQ"):
                 return line.strip().lower()
 
-    def dump(self):
-        self.execute("screendump", filename=self.dump_path)
+    def dump(self, **which):
+        self.execute("screendump", filename=self.dump_path, **which)
         with open(self.dump_path, "rb") as f:
             return f.read()
 
 
 class Both:
-    def __init__(self, sides=None):
-        self.sides = sides or [Side("vmemu", vm.PROGRAM, "-accel", "qtest"), Side("qemu", vm.STOCK, "-accel", "tcg", "-S")]
+    def __init__(self, sides=None, vga="VGA,addr=2", more=()):
+        self.sides = sides or [Side("vmemu", vm.PROGRAM, "-accel", "qtest", *more, vga=vga),
+                               Side("qemu", vm.STOCK, "-accel", "tcg", "-S", *more, vga=vga)]
+
+    def end(self):
+        for side in self.sides:
+            side.process.kill()
+            side.process.wait()
 
     def do(self, line):
         for s in self.sides:
