@@ -153,7 +153,7 @@ static void send_event(Console *con, json_t *e)
     } else if (!strcmp(type, "rel")) {
         input_send_rel(con, axis, value);
     } else {
-        input_send_abs(con, axis, CLAMP(value, 0, INPUT_ABS_MAX), INPUT_ABS_MAX + 1);
+        input_send_abs(con, axis, CLAMP(value, 0, INPUT_ABS_MAX), INPUT_ABS_MAX);
     }
 }
 

@@ -309,7 +309,7 @@ void input_send_rel(Console *con, InputAxis axis, int delta)
 
 void input_send_abs(Console *con, InputAxis axis, int value, int size)
 {
-    int v = size > 0 ? (int64_t)CLAMP(value, 0, size - 1) * INPUT_ABS_MAX / size : 0;
+    int v = size > 0 ? (int64_t)CLAMP(value, 0, size) * INPUT_ABS_MAX / size : 0;
 
     send(INPUT_ABS, con, axis, v);
 }

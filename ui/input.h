@@ -57,7 +57,7 @@ void input_unwatch_leds(InputLedFn *fn, void *opaque);
 void input_send_key(Console *con, QKeyCode key, bool down);
 void input_send_button(Console *con, InputButton b, bool down);
 void input_send_rel(Console *con, InputAxis axis, int delta);
-/* value in 0..size-1 of something size wide, such as the surface. */
+/* value in 0..size-1 of something size wide, such as the surface; size itself is INPUT_ABS_MAX. */
 void input_send_abs(Console *con, InputAxis axis, int value, int size);
 void input_sync(void);
 /* Left, middle, right ... are bits of `now`; sends what differs from *was and updates it. No sync. */

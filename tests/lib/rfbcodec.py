@@ -141,14 +141,14 @@ def _compact(c):
 
 
 def png(data, w, h):
-    """Pixels of a PNG with 8 bits a sample, RGB or a palette."""
+    """Pixels of a PNG with 8 bits a sample: RGB, RGBA or a palette."""
     chunks, at = {}, 8
     while at < len(data):
         n, kind = struct.unpack(">I4s", data[at:at + 8])
         chunks[kind] = chunks.get(kind, b"") + data[at + 8:at + 8 + n]
         at += n + 12
     assert struct.unpack(">IIB", chunks[b"IHDR"][:9]) == (w, h, 8)
-    step = 1 if chunks[b"IHDR"][9] == 3 else 3
+    step = {2: 3, 3: 1, 6: 4}[chunks[b"IHDR"][9]]
     lines, before, out = zlib.decompress(chunks[b"IDAT"]), bytearray(w * step), []
     for y in range(h):
         kind, now = lines[y * (w * step + 1)], bytearray(lines[y * (w * step + 1) + 1:(y + 1) * (w * step + 1)])
@@ -159,7 +159,8 @@ def png(data, w, h):
             now[i] = now[i] + (0, a, b, (a + b) // 2, near)[kind] & 255
         before = now
         rgb = b"".join(chunks[b"PLTE"][3 * i:3 * i + 3] for i in now) if step == 1 else bytes(now)
-        out.append(_wide(b"".join(bytes(p) for p in zip(rgb[2::3], rgb[1::3], rgb[0::3]))))
+        width = 4 if step == 4 else 3
+        out.append(_wide(b"".join(bytes(p) for p in zip(rgb[2::width], rgb[1::width], rgb[0::width]))))
     return b"".join(out)
 
 
