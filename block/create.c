@@ -27,6 +27,17 @@ static void create_co(void *opaque)
     }
 }
 
+bool protocol_create(const char *filename, json_t *opts, GError **err)
+{
+    const BlockDriver *d = protocol_of(filename, err);
+
+    if (d == &driver_host_device)
+        d = &driver_file;
+    if (d && !d->create)
+        return error_set(err, "Protocol driver '%s' does not support image creation", d->name);
+    return d && d->create(filename, opts, err);
+}
+
 bool image_create(const char *filename, const char *fmt, json_t *opts, GError **err)
 {
     CreateArgs a = { driver_find(fmt), filename, opts, err, false };

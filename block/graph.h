@@ -275,7 +275,8 @@ static inline bool node_writable(const BlockNode *n) { return !n->read_only; }
 /* The driver's probe of an open protocol node. */
 const BlockDriver *node_probe(BlockNode *file, const char *filename, GError **err);
 bool image_create(const char *filename, const char *fmt, json_t *opts, GError **err);   /* opts: taken over */
-/* file protocol: what a format driver's create does first */
+/* What a format driver's create does first: the file, with what the protocol takes of opts. */
+bool protocol_create(const char *filename, json_t *opts, GError **err);
 bool file_create(const char *filename, int64_t size, Prealloc p, GError **err);
 
 /* ---- I/O (io.c); in a coroutine */
@@ -319,5 +320,8 @@ BlockBackend *blk_open(const char *filename, json_t *opts, unsigned flags, GErro
 extern const BlockDriver driver_file, driver_host_device, driver_raw, driver_qcow2, driver_null_co, driver_null_aio;
 #ifdef CONFIG_NBD
 extern const BlockDriver driver_nbd;
+#endif
+#ifdef CONFIG_RBD
+extern const BlockDriver driver_rbd;
 #endif
 #endif

@@ -160,7 +160,8 @@ void node_refresh_filename(BlockNode *n)
     if (!n->options || n->drv->is_protocol)
         return;
     own = own_options(n);
-    if (!json_object_size(own) && !n->backing_overridden && n->file) {
+    if (!json_object_size(own) && !n->backing_overridden && n->file &&
+        (*n->file->node->exact_filename || n->drv->is_filter)) {
         g_free(n->filename);
         g_free(n->exact_filename);
         n->filename = g_strdup(n->file->node->filename);

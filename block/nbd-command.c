@@ -53,7 +53,7 @@ bool nbd_command_export_add(json_t *args, GError **err)
 {
     const char *node = text_of(args, "node-name"), *name = text_of(args, "name");
     json_t *list = json_object_get(args, "bitmaps"), *item;
-    g_autoptr(GPtrArray) bitmaps = g_ptr_array_new();
+    g_autoptr(GPtrArray) bitmaps = g_ptr_array_new(), nodes = g_ptr_array_new();
     NbdExportOptions o = { text_of(args, "id"), name ? name : node, text_of(args, "description"), flag(args, "writable"),
                            flag(args, "writethrough"), flag(args, "allocation-depth"), .bytes = -1 };
     BlockNode *n;
@@ -66,10 +66,13 @@ bool nbd_command_export_add(json_t *args, GError **err)
     n = block_lookup(NULL, node, err);
     if (!n)
         return false;
-    json_array_foreach(list, i, item)
+    json_array_foreach(list, i, item) {
         g_ptr_array_add(bitmaps, (char *)(json_is_string(item) ? json_string_value(item) : text_of(item, "name")));
+        g_ptr_array_add(nodes, json_is_string(item) ? NULL : (char *)text_of(item, "node"));
+    }
     g_ptr_array_add(bitmaps, NULL);
     o.bitmaps = (const char *const *)bitmaps->pdata;
+    o.bitmap_nodes = (const char *const *)nodes->pdata;
     return add(n, &o, err);
 }
 

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "block/backend-int.h"
+#include "block/graph-ops.h"
 #include "block/nbd-int.h"
 #include "util/error.h"
 
@@ -92,18 +93,31 @@ unsigned nbd_export_flags(NbdExport *e, bool structured)
     return flags | (structured ? NBD_FLAG_SEND_DF : 0);
 }
 
-static bool take_bitmap(NbdExport *e, BlockNode *top, const char *name, GError **err)
+/* Of the node that is named, or else the first along the backing chain. */
+static DirtyBitmap *find_bitmap(BlockNode *top, const char *node, const char *name, BlockNode **where, GError **err)
 {
+    BlockNode *n = node ? block_lookup(node, node, NULL) : node_skip_filters(top);
     DirtyBitmap *b = NULL;
-    BlockNode *n = node_skip_filters(top);
 
-    for (; n && !b; n = b ? n : node_backing(n)) {
-        b = bitmap_find(n, name);
-        if (b)
-            break;
+    if (!n) {
+        error_set(err, "Node '%s' not found", node);
+        return NULL;
     }
+    while (n && !(b = bitmap_find(n, name)) && !node)
+        n = node_backing(n);
     if (!b)
-        return error_set(err, "Bitmap '%s' is not found", name);
+        error_set(err, node ? "Dirty bitmap '%s' not found" : "Bitmap '%s' is not found", name);
+    *where = n;
+    return b;
+}
+
+static bool take_bitmap(NbdExport *e, BlockNode *top, const char *node, const char *name, GError **err)
+{
+    BlockNode *n;
+    DirtyBitmap *b = find_bitmap(top, node, name, &n, err);
+
+    if (!b)
+        return false;
     if (b->busy)
         return error_set(err, "Bitmap '%s' is currently in use by another operation and cannot be used", name);
     if (b->inconsistent)
@@ -129,7 +143,7 @@ static bool fill_export(NbdExport *e, BlockNode *n, const NbdExportOptions *o, G
         return false;
     blk_enable_write_cache(e->blk, !o->writethrough);
     for (unsigned i = 0; o->bitmaps && o->bitmaps[i]; i++)
-        if (!take_bitmap(e, n, o->bitmaps[i], err))
+        if (!take_bitmap(e, n, o->bitmap_nodes ? o->bitmap_nodes[i] : NULL, o->bitmaps[i], err))
             return false;
     return true;
 }

@@ -14,6 +14,7 @@ typedef struct NbdExportOptions {
     const char *description;            /* or NULL */
     bool writable, writethrough, allocation_depth;
     const char *const *bitmaps;         /* names, NULL-terminated; or NULL: none. Looked for along the backing chain */
+    const char *const *bitmap_nodes;    /* for each, the one node that it is of, or NULL; NULL: none is said */
     int64_t offset, bytes;              /* part of the image; bytes < 0: up to its end */
 } NbdExportOptions;
 

@@ -18,6 +18,9 @@ const BlockDriver *const block_drivers[] = {
 #ifdef CONFIG_NBD
     &driver_nbd,
 #endif
+#ifdef CONFIG_RBD
+    &driver_rbd,
+#endif
     NULL,
 };
 

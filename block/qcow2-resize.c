@@ -343,16 +343,15 @@ static bool set_size(const char *filename, const Create *c, GError **err)
 static bool create_files(const char *filename, const Create *c, GError **err)
 {
     g_autofree char *data = c->data_file ? backing_path(filename, c->data_file, err) : NULL;
-    json_t *opts;
+    g_autoptr(json_t) none = json_object();
     BlockNode *file;
     bool ok;
 
-    if (c->data_file && (!data || !file_create(data, 0, PREALLOC_OFF, err)))
+    if (c->data_file && (!data || !protocol_create(data, none, err)))
         return false;
-    if (!file_create(filename, 0, PREALLOC_OFF, err))
+    if (!protocol_create(filename, none, err))
         return false;
-    opts = json_object();
-    file = node_open(filename, opts, OPEN_RDWR | OPEN_PROTOCOL | OPEN_NO_FLUSH, err);
+    file = node_open(filename, json_object(), OPEN_RDWR | OPEN_PROTOCOL | OPEN_NO_FLUSH, err);
     if (!file)
         return false;
     ok = write_empty(file, c, err);

@@ -174,7 +174,14 @@ static void raw_limits(BlockNode *n)
 
 static bool raw_create(const char *filename, json_t *opts, GError **err)
 {
-    return driver_file.create(filename, opts, err);
+    return protocol_create(filename, opts, err);
+}
+
+static bool raw_info(BlockNode *n, NodeInfo *info)
+{
+    BlockNode *file = n->file->node;
+
+    return file->drv->info && file->drv->info(file, info);
 }
 
 static bool raw_measure(json_t *opts, BlockNode *in, MeasureInfo *info, GError **err)
@@ -196,6 +203,6 @@ const BlockDriver driver_raw = {
     .name = "raw", .is_filter = false, .state_size = sizeof(RawState), .probe = raw_probe, .open = raw_open,
     .create = raw_create, .create_opts = create_opts, .co_read = raw_co_read, .co_write = raw_co_write,
     .co_zero = raw_co_zero, .co_discard = raw_co_discard, .co_truncate = raw_co_truncate, .co_status = raw_co_status,
-    .length = raw_length, .refresh_limits = raw_limits, .measure = raw_measure, .write_flags = BLK_FUA,
+    .length = raw_length, .refresh_limits = raw_limits, .info = raw_info, .measure = raw_measure, .write_flags = BLK_FUA,
     .zero_flags = BLK_FUA | BLK_MAY_UNMAP | BLK_NO_FALLBACK,
 };

@@ -188,14 +188,18 @@ int img_no_object(void)
 
 /* ---- -o help */
 
-unsigned img_create_options(const BlockDriver *d, bool with_file, const CreateOpt **list)
+unsigned img_create_options(const BlockDriver *d, const char *filename, const CreateOpt **list)
 {
+    const BlockDriver *file = filename ? protocol_of(filename, NULL) : NULL;
     unsigned n = 0;
+
+    if (filename && (!file || !file->create_opts))
+        file = &driver_file;
 
     for (const CreateOpt *o = d->create_opts; o && o->name; o++)
         if (!o->amend_only)
             list[n++] = o;
-    for (const CreateOpt *o = with_file && !d->is_protocol ? driver_file.create_opts : NULL; o && o->name; o++) {
+    for (const CreateOpt *o = file && !d->is_protocol ? file->create_opts : NULL; o && o->name; o++) {
         unsigned i = 0;
 
         while (i < n && strcmp(list[i]->name, o->name))
@@ -239,7 +243,7 @@ void img_print_create_help(const char *fmt, const char *filename)
 {
     const BlockDriver *d = driver_find(fmt);
     const CreateOpt *list[IMG_MAX_CREATE_OPTS];
-    size_t n = img_create_options(d, filename != NULL, list);
+    size_t n = img_create_options(d, filename, list);
 
     if (filename)
         printf("Supported options:\n");

@@ -108,7 +108,7 @@ static bool make_target(Convert *c)
         error_report("Format driver '%s' does not support image creation", d->name);
         return false;
     }
-    if (!img_check_create_options(d, c->opts, &e)) {
+    if (!img_check_create_options(d, c->target, c->opts, &e)) {
         error_report_err(e);
         return false;
     }

@@ -10,7 +10,7 @@
 static void print_formatting(const char *filename, const char *fmt, json_t *opts)
 {
     const CreateOpt *list[IMG_MAX_CREATE_OPTS];
-    unsigned n = img_create_options(driver_find(fmt), true, list);
+    unsigned n = img_create_options(driver_find(fmt), filename, list);
 
     printf("Formatting '%s', fmt=%s", filename, fmt);
     for (unsigned i = 0; i < n; i++) {
@@ -29,10 +29,10 @@ static void print_formatting(const char *filename, const char *fmt, json_t *opts
     printf("\n");
 }
 
-bool img_check_create_options(const BlockDriver *d, json_t *opts, GError **err)
+bool img_check_create_options(const BlockDriver *d, const char *filename, json_t *opts, GError **err)
 {
     const CreateOpt *list[IMG_MAX_CREATE_OPTS];
-    unsigned n = img_create_options(d, true, list), i;
+    unsigned n = img_create_options(d, filename, list), i;
     const char *key;
     json_t *v;
 
@@ -105,7 +105,7 @@ static bool create(const char *filename, const char *fmt, const char *base, cons
         return error_set(err, "Format driver '%s' does not support image creation", fmt);
     if (size >= 0 && jopts_get(opts, "size"))
         return error_set(err, "The image size must be specified only once");
-    if (!img_check_create_options(d, opts, err))
+    if (!img_check_create_options(d, filename, opts, err))
         return false;
     if (base && !d->supports_backing)
         return error_set(err, "Backing file not supported for file format '%s'", fmt);

@@ -43,9 +43,9 @@ int64_t img_size(const char *name, const char *text);
 void img_print_json(json_t *j);
 /* What can be given when an image is created: the format's options, then those of the file that it has not. */
 #define IMG_MAX_CREATE_OPTS 64
-unsigned img_create_options(const BlockDriver *d, bool with_file, const CreateOpt **list);
+unsigned img_create_options(const BlockDriver *d, const char *filename, const CreateOpt **list);
 /* Options for creation with values of the right kinds? */
-bool img_check_create_options(const BlockDriver *d, json_t *opts, GError **err);
+bool img_check_create_options(const BlockDriver *d, const char *filename, json_t *opts, GError **err);
 /* -l of convert and measure: "name or id", "snapshot.id=...,snapshot.name=...". Says why not. */
 bool img_load_snapshot(BlockBackend *b, const char *param);
 void img_print_amend_help(const BlockDriver *d);

@@ -182,6 +182,8 @@ int img_snapshot(int argc, char **argv)
     if (!b)
         return 1;
     a.n = blk_node(b);
+    if (a.n->drv == &driver_raw && a.n->file->role & ROLE_FILTERED)
+        a.n = a.n->file->node;          /* what keeps the file may have snapshots */
     aio_run_sync(snapshot_co, &a);
     if (a.action == 'l')
         print_list(&a);

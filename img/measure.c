@@ -69,7 +69,7 @@ static bool check_target(Measure *m)
         error_report("Unknown file format '%s'", m->out_fmt);
     else if (!m->drv->create_opts)
         error_report("Format driver '%s' does not support image creation", m->drv->name);
-    else if (!img_check_create_options(m->drv, m->opts, &e))
+    else if (!img_check_create_options(m->drv, "", m->opts, &e))
         error_report_err(e), error_report("Invalid options for file format '%s'", m->out_fmt);
     else
         return true;

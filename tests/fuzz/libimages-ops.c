@@ -158,7 +158,7 @@ static void op_amend(BlockNode *n, const Record *r)
 
 static void op_resize(BlockBackend *b, const Record *r, Prealloc p)
 {
-    int64_t to = r->a & 1 ? (int64_t)r->v << (r->b & 31) : blk_node(b)->length + ((int64_t)(int16_t)r->b << 9);
+    int64_t to = r->a & 1 ? (int64_t)r->v << (r->b & 31) : blk_node(b)->length + (int64_t)(int16_t)r->b * 512;
 
     if (p && to > blk_node(b)->length + (4 << 20))
         to = blk_node(b)->length + (4 << 20);

@@ -331,6 +331,7 @@ int main(int argc, char **argv)
     signal(SIGSEGV, fatal);
     signal(SIGALRM, fatal);
     signal(SIGPROF, fatal);
+    signal(SIGTRAP, fatal);
     for (int i = 1; i < argc; i++) {
         if (i + 1 < argc && !strcmp(argv[i], "--count"))
             count = atoi(argv[++i]);
