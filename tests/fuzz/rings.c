@@ -125,15 +125,29 @@ static void get(unsigned off)
     }
 }
 
-/* Transmission goes on in bottom halves. False: there is no end to it. */
-static bool settle(void)
+/* Of the CPU's time: the machine may have others to serve. */
+static int64_t cpu_ms(void)
 {
-    unsigned i = 0;
+    struct timespec t;
 
-    while (i < PORTIONS && g_main_context_iteration(NULL, FALSE)) {
-        i++;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
+}
+
+/* Transmission goes on in bottom halves: what a hostile guest keeps a card busy with is its own affair, as long as others have their turn
+ * in between. Returns the longest, in ms; -1: there is no end to it. */
+static int64_t settle(void)
+{
+    int64_t longest = 0, began = cpu_ms(), now;
+
+    for (unsigned i = 0; i < PORTIONS; i++, began = now) {
+        if (!g_main_context_iteration(NULL, FALSE)) {
+            return longest;
+        }
+        now = cpu_ms();
+        longest = MAX(longest, now - began);
     }
-    return i < PORTIONS;
+    return -1;
 }
 
 static void wait_ns(uint64_t ns)
@@ -421,31 +435,20 @@ static void step(void)
     }
 }
 
-/* Of the CPU's time: the machine may have others to serve. */
-static int64_t cpu_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
-}
-
-/* What a hostile guest keeps a card busy with is its own affair; the next step begins with the card at rest. */
 static bool timed_step(GString *why)
 {
     const int64_t began = cpu_ms();
-    int64_t took;
-    bool ended;
+    int64_t took, longest;
 
     step();
-    ended = settle();
     took = cpu_ms() - began;
-    if (!ended) {
+    longest = settle();
+    if (longest < 0) {
         g_string_append(why, "a ring that never ends\n");
-    } else if (took > SLOW_MS) {
-        g_string_append_printf(why, "a step took %" PRId64 " ms\n", took);
+    } else if (MAX(took, longest) > SLOW_MS) {
+        g_string_append_printf(why, "a step took %" PRId64 " ms, then one of %" PRId64 "\n", took, longest);
     }
-    return ended && took <= SLOW_MS;
+    return longest >= 0 && MAX(took, longest) <= SLOW_MS;
 }
 
 /* ---- The twin ---- */
