@@ -293,7 +293,7 @@ int node_co_pwrite_sync(NodeLink *l, int64_t offset, const void *buf, size_t byt
 int node_co_status(BlockNode *n, int64_t offset, int64_t bytes, int64_t *pnum, int64_t *map, BlockNode **file);
 int node_co_status_above(BlockNode *n, BlockNode *base, int64_t offset, int64_t bytes, int64_t *pnum, int64_t *map,
                          BlockNode **file, int *depth);
-/* 1: allocated in a layer above base (base included with include_base), 0: not, -errno */
+/* 1: allocated in a layer above base (base included with include_base), or behind the end of one; 0: not, -errno */
 int node_co_allocated_above(BlockNode *n, BlockNode *base, bool include_base, int64_t offset, int64_t bytes,
                             int64_t *pnum);
 /* Writes again what reads as [offset, offset+bytes) (whole clusters), so that it is allocated in this layer; nothing

@@ -528,7 +528,7 @@ int node_co_copy_up(NodeLink *l, int64_t offset, int64_t bytes, void *buf)
     ret = (offset | bytes) & (n->limits.request_align - 1) ? read_unaligned(n, offset, bytes, &v, 0, 0)
                                                            : read_aligned(n, offset, bytes, &v, 0, 0);
     if (ret == 0 && iov_is_zero(&v, 0, bytes))
-        ret = co_zero_tracked(n, offset, bytes, 0);
+        ret = co_zero_tracked(n, offset, bytes, BLK_EXPLICIT);
     else if (ret == 0)
         ret = (offset | bytes) & (n->limits.request_align - 1) ? write_unaligned(n, offset, bytes, &v, 0, REQ_WRITE_UNCHANGED)
                                                                : driver_write(n, offset, bytes, &v, 0, REQ_WRITE_UNCHANGED);

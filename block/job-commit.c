@@ -23,6 +23,29 @@ static int grow_base(CommitJob *s, int64_t len, GError **err)
     return node_length(s->base) < len ? node_co_truncate(blk_root(s->to), len, false, PREALLOC_OFF, err) : 0;
 }
 
+/* The nodes that top backs; they are few. */
+static GPtrArray *overlays_of(BlockNode *top)
+{
+    GPtrArray *a = g_ptr_array_new();
+
+    for (NodeLink *l = top->parents; l; l = l->next_parent)
+        if (l->parent_node && l->parent_node->backing == l)
+            g_ptr_array_add(a, l->parent_node);
+    return a;
+}
+
+/* Where top is shorter than base, its overlays read zeroes behind its end, and go on doing so. */
+static int hide_tail(CommitJob *s, int64_t len)
+{
+    g_autoptr(GPtrArray) over = overlays_of(s->filter ? s->filter : s->top);
+    int64_t end = len;
+
+    for (unsigned i = 0; i < over->len; i++)
+        end = MAX(end, node_length(g_ptr_array_index(over, i)));
+    end = MIN(end, node_length(s->base));
+    return end > len ? node_co_zero(blk_root(s->to), len, end - len, BLK_MAY_UNMAP) : 0;
+}
+
 static int commit_run(Job *j, GError **err)
 {
     CommitJob *s = (CommitJob *)j;
@@ -57,18 +80,9 @@ static int commit_run(Job *j, GError **err)
             ret = -ECANCELED;
     }
     free(buf);
+    if (ret == 0)
+        ret = hide_tail(s, len);
     return ret < 0 ? ret : node_co_flush(s->base);
-}
-
-/* The nodes that top backs; they are few. */
-static GPtrArray *overlays_of(BlockNode *top)
-{
-    GPtrArray *a = g_ptr_array_new();
-
-    for (NodeLink *l = top->parents; l; l = l->next_parent)
-        if (l->parent_node && l->parent_node->backing == l)
-            g_ptr_array_add(a, l->parent_node);
-    return a;
 }
 
 static int commit_prepare(Job *j, GError **err)

@@ -118,8 +118,8 @@ int node_co_allocated_above(BlockNode *n, BlockNode *base, bool include_base, in
 
         if (len < 0)
             return len;
-        if (offset >= len)
-            continue;
+        if (offset >= len)              /* its end hides what is below: zeroes that count as its own */
+            return 1;
         ret = node_co_status(n, offset, MIN(*pnum, len - offset), &got, NULL, NULL);
         if (ret < 0)
             return ret;
@@ -127,9 +127,8 @@ int node_co_allocated_above(BlockNode *n, BlockNode *base, bool include_base, in
             *pnum = MIN(*pnum, got);
             return 1;
         }
-        /* a layer that ends inside says nothing about what comes after */
-        if (got > 0 && (offset + got < len || offset + *pnum > len))
-            *pnum = offset + got < len ? MIN(*pnum, got) : *pnum;
+        if (got > 0)
+            *pnum = MIN(*pnum, got);
     }
     return 0;
 }
