@@ -157,8 +157,9 @@ static void load(void)
         if (below(2)) {
             text[at] = below(256);
         } else {
-            gsize from = below(symbols_size), len = MIN(below(200), symbols_size - MAX(at, from));
+            gsize from = below(symbols_size), len = below(200);
 
+            len = MIN(len, symbols_size - MAX(at, from));
             memmove(text + at, text + from, len);
         }
     }
