@@ -112,11 +112,12 @@ static void on_key(rfbBool down, rfbKeySym keysym, rfbClientPtr cl)
     vnc_note(&(VncNote){ .kind = VNC_KEY, .client = client_of(cl), .down = down, .keysym = keysym });
 }
 
+/* A client that has the screen scaled down (SetScale) gets its places scaled up, however far out they are. */
 static void on_pointer(int buttons, int x, int y, rfbClientPtr cl)
 {
     VncClient *c = client_of(cl);
 
-    vnc_note(&(VncNote){ .kind = VNC_POINTER, .client = c, .buttons = buttons, .x = x, .y = y,
+    vnc_note(&(VncNote){ .kind = VNC_POINTER, .client = c, .buttons = buttons, .x = CLAMP(x, 0, UINT16_MAX), .y = CLAMP(y, 0, UINT16_MAX),
                          .relative = c->ext_pointer && !c->sent_absolute });
 }
 
