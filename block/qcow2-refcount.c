@@ -263,6 +263,13 @@ int qcow2_update_refcount(Qcow2 *q, uint64_t offset, uint64_t bytes, int delta)
     return ret;
 }
 
+/* Where the header is, whose count says that it is free: whatever overlap-check allows, nothing comes there. */
+static int at_zero(Qcow2 *q, const char *what)
+{
+    qcow2_corrupt(q, true, -1, -1, "Preventing invalid allocation of %s at offset 0", what);
+    return -EIO;
+}
+
 int64_t qcow2_alloc_clusters(Qcow2 *q, uint64_t n, bool exact, uint64_t *got, bool *virgin)
 {
     uint64_t start = q->free_hint, run = 0, c = q->free_hint, limit = MAX_HOST_OFFSET >> q->cluster_bits;
@@ -280,6 +287,8 @@ int64_t qcow2_alloc_clusters(Qcow2 *q, uint64_t n, bool exact, uint64_t *got, bo
             /* not covered yet; the new block takes this cluster */
             if (run && !exact)
                 break;
+            if (c == 0)
+                return at_zero(q, "refcount block");
             ret = c >> block_bits(q) < q->rt_size ? add_block(q, c) : grow_table(q, c);
             if (ret < 0)
                 return ret;
@@ -303,7 +312,7 @@ int64_t qcow2_alloc_clusters(Qcow2 *q, uint64_t n, bool exact, uint64_t *got, bo
         }
         slice_put(s);
     }
-    ret = qcow2_check_overlap(q, start << q->cluster_bits, run << q->cluster_bits);
+    ret = start ? qcow2_check_overlap(q, start << q->cluster_bits, run << q->cluster_bits) : at_zero(q, "clusters");
     if (ret == 0)
         ret = qcow2_update_refcount(q, start << q->cluster_bits, run << q->cluster_bits, 1);
     if (ret < 0)

@@ -26,6 +26,10 @@ static unsigned n_good;
 
 const char fuzz_name[] = "images-qcow2";
 const char *const fuzz_found[] = {
+    /* a refcount block at offset 0, without overlap checks: for ever */
+    "e600941c702a0043872c0085cf19004de13800557d3e00bae23500d9632300b1b6bc3069e51e00bf937f007716270075f76c8205e50b00bcce370094"
+    "6f36007d902700fb0f3b00d8bf0c00ded035008cd8ea1dcfe148abebcd63415dbd2d91ff613d0084761300332e20001f5c1600b00e1e0004640f00a4"
+    "1026009eb837007c653900",
     NULL
 };
 

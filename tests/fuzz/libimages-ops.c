@@ -111,7 +111,7 @@ static void op_compressed(BlockBackend *b, const Record *r)
         return;
     buf = g_malloc(bytes + 1);
     for (int64_t i = 0; i < bytes; i++)
-        buf[i] = r->b & 128 ? (uint32_t)(i * i * 2654435761u) >> 13 : i / 100;
+        buf[i] = r->b & 128 ? (uint32_t)((uint64_t)i * i * 2654435761u) >> 13 : i / 100;
     v = iov_one(&iov, buf, bytes);
     node_co_write(blk_root(b), at, bytes, &v, 0, REQ_WRITE_COMPRESSED);
 }
