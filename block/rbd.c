@@ -119,8 +119,11 @@ static int rw(BlockNode *n, What what, int64_t offset, int64_t bytes, const IoVe
     Request r = { what, offset, bytes, iov, iov_slice(v, vo, bytes, iov), 0 };
     ssize_t ret = request(n, &r);
 
-    if (ret >= 0 && what == DO_READ && ret < bytes)     /* at the end of an image that has shrunk */
+    if (ret >= 0 && what == DO_READ && ret < bytes) {
+        if (offset + ret < n->length)   /* it has become shorter than it was: data are lost */
+            return -EIO;
         iov_memset(v, vo + ret, 0, bytes - ret);
+    }
     return ret < 0 ? ret : 0;
 }
 
